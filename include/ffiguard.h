@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * @file ffiguard.h - call foreign libraries without lending them your memory
+ *
+ * The life of a program that uses it:
+ *
+ *	struct ffg_context *ctx = ffg_context_open(NULL);
+ *	struct ffg_domain *png = ffg_domain_open(ctx, "libpng16.so.16", 0);
+ *	uint8_t *out = ffg_object_alloc(ctx, size, 0);
+ *	struct ffg_call *call = ffg_call_new(png, "png_image_finish_read", "i(pppip)");
+ *	ffg_call_grant(call, image, sizeof(*image), FFG_INOUT);
+ *	ffg_call_grant(call, out, size, FFG_OUT);
+ *	__typeof__(&png_image_finish_read) finish = ffg_call_entry(call);
+ *	int ok = finish(image, NULL, out, stride, NULL);
+ *	if (ffg_call_error(call))
+ *		...
+ *
+ * Errors.  A function that returns int returns 0 or one of enum ffg_error; one that
+ * returns a pointer returns NULL and leaves the code in ffg_error() and a sentence
+ * that says what to do in ffg_error_message(), both per thread.  A failed function changes nothing.
+ *
+ * Threads.  Every function may be called from any thread at the same time unless it says
+ * otherwise; an opaque pointer must not be used while another thread frees it.  A
+ * thread that makes guarded calls attaches first (ffg_thread_attach()); the thread that opens
+ * the context is attached.
+ *
+ * Fork.  The child has no arena: every function but ffg_context_open(),
+ * ffg_context_close() and the error functions returns FFG_E_FORKED there, and a touch of an object is
+ * reported as "arena not inherited".  The child may close its copy of the context and open one of its own.
+ *
+ * Signals.  None of the functions is async-signal-safe.  A guarded call from a signal handler
+ * that interrupted a guarded call of the same thread fails with FFG_E_NESTED.
+ */
+#ifndef FFIGUARD_H
+#define FFIGUARD_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <linux/ffiguard.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#ifndef FFG_API
+#define FFG_API __attribute__((visibility("default")))
+#endif
+
+struct ffg_context;	/* one per process: device, arena, keys */
+struct ffg_domain;	/* a foreign library and what it loads */
+struct ffg_call;	/* a prepared call: function, signature, grants */
+
+/* ---- errors ---- */
+
+enum ffg_error {
+	FFG_OK = 0,
+	FFG_E_INVAL = 1,	/* an argument is out of its range */
+	FFG_E_NOMEM,		/* out of memory */
+	FFG_E_NO_DEVICE,	/* /dev/ffiguard is missing: the module is not loaded */
+	FFG_E_PERM,		/* /dev/ffiguard may not be opened */
+	FFG_E_NO_PKU,		/* the CPU or the kernel lacks protection keys, FSGSBASE or AVX state */
+	FFG_E_NO_KEYS,		/* too few protection keys are free in this process */
+	FFG_E_KEY_LOST,		/* a protection key of the context was freed by somebody else */
+	FFG_E_VERSION,		/* module and library do not speak the same API level */
+	FFG_E_ACTIVE,		/* the process has a context already */
+	FFG_E_FORKED,		/* the context belongs to the parent process */
+	FFG_E_LIMIT,		/* a budget or a table is full */
+	FFG_E_BUSY,		/* in use: a grant, a slot, or a call is in the way */
+	FFG_E_NOT_OBJECT,	/* the address is no byte of a living object */
+	FFG_E_RANGE,		/* the range goes beyond the object */
+	FFG_E_DUPLICATE,	/* the object is granted to the call already */
+	FFG_E_CONTEXT,		/* object, domain or call of another context */
+	FFG_E_NO_LIBRARY,	/* the library cannot be loaded */
+	FFG_E_NO_SYMBOL,	/* the library has no such symbol */
+	FFG_E_SIGNATURE,	/* the signature cannot be parsed or passed */
+	FFG_E_UNATTACHED,	/* the thread did not attach */
+	FFG_E_ATTACHED,		/* the thread is attached already */
+	FFG_E_NESTED,		/* a guarded call inside a guarded call of the same thread */
+	FFG_E_REVOKED,		/* the grants of the call were revoked */
+	FFG_E_DAMAGED,		/* slack of an object was overwritten */
+	FFG_E_SYSTEM,		/* the kernel said something else: see errno */
+	FFG_E_COUNT_		/* number of codes; not a code */
+};
+
+/** ffg_strerror() - a short text for a code of enum ffg_error; never NULL. */
+FFG_API const char *ffg_strerror(int error);
+/** ffg_error() - code of the last function of this thread that failed. */
+FFG_API int ffg_error(void);
+/** ffg_error_message() - what failed and what to do; valid until the thread's next failure. */
+FFG_API const char *ffg_error_message(void);
+/** ffg_version() - version of the library that runs, "0.1.0". */
+FFG_API const char *ffg_version(void);
+
+/* ---- context ---- */
+
+struct ffg_violation;
+enum ffg_action {
+	FFG_ACTION_DIE = 0,	/* print the report, then die of SIGSEGV at the violating instruction */
+	FFG_ACTION_DIE_QUIET	/* the same without the report */
+};
+/**
+ * typedef ffg_violation_fn - called in the SIGSEGV handler of the violating thread
+ *
+ * Only async-signal-safe functions may be called.  Trusted memory and objects are open.
+ */
+typedef enum ffg_action (*ffg_violation_fn)(const struct ffg_violation *violation, void *data);
+
+struct ffg_options {
+	size_t size;			/* sizeof(struct ffg_options) */
+	uint64_t flags;			/* must be 0 */
+	uint64_t arena_size;		/* bytes of address space; 0: default */
+	size_t stack_size;		/* foreign stack of each thread in bytes; 0: 1 MiB */
+	unsigned int slots;		/* protection keys for objects, 1..14; 0: all that are free */
+	unsigned int keys_left;		/* protection keys to leave to the rest of the program */
+	ffg_violation_fn violation;	/* NULL: FFG_ACTION_DIE */
+	void *violation_data;
+};
+
+/**
+ * ffg_context_open() - open the device, take protection keys, map the arena
+ * @options: NULL for the defaults
+ *
+ * One context per process.  Attaches the calling thread and installs a SIGSEGV handler, which
+ * passes on what is not ours to the handler that the program installed before or installs later.
+ * Errors: FFG_E_NO_DEVICE, FFG_E_PERM, FFG_E_NO_PKU, FFG_E_NO_KEYS, FFG_E_VERSION, FFG_E_ACTIVE,
+ * FFG_E_NOMEM, FFG_E_INVAL.
+ */
+FFG_API struct ffg_context *ffg_context_open(const struct ffg_options *options);
+/**
+ * ffg_context_close() - give everything back
+ *
+ * Objects are freed, calls and domains of the context must be gone (FFG_E_BUSY).  NULL is ignored.
+ * In a forked child it frees the child's copy.
+ */
+FFG_API int ffg_context_close(struct ffg_context *context);
+/** ffg_context_stats() - the module's counters; @stats->size and ->flags are set by the callee. */
+FFG_API int ffg_context_stats(struct ffg_context *context, struct ffg_stats *stats);
+/** ffg_context_limits() - read budgets, or set them with FFG_LIMITS_SET in @limits->flags. */
+FFG_API int ffg_context_limits(struct ffg_context *context, struct ffg_limits *limits);
+/** ffg_context_slots() - number of slots (protection keys for objects) that the context has. */
+FFG_API unsigned int ffg_context_slots(struct ffg_context *context);
+
+/* ---- threads ---- */
+
+/**
+ * ffg_thread_attach() - let the calling thread make guarded calls
+ *
+ * Opens the context's keys for the thread, gives it a line, a foreign stack with guard pages and, if it
+ * has none, an alternate signal stack.  Undone at thread exit.  Errors: FFG_E_ATTACHED, FFG_E_LIMIT, FFG_E_NOMEM.
+ */
+FFG_API int ffg_thread_attach(struct ffg_context *context);
+/** ffg_thread_detach() - undo ffg_thread_attach(); FFG_E_BUSY inside a guarded call. */
+FFG_API int ffg_thread_detach(struct ffg_context *context);
+
+/* ---- objects ---- */
+
+/**
+ * ffg_object_alloc() - allocate a guarded object, zeroed
+ * @length: bytes, 1 to FFG_OBJECT_MAX
+ * @flags: FFG_OBJECT_END (overruns stop at once) or FFG_OBJECT_START (underruns do)
+ *
+ * A plain pointer for trusted code, aligned to 16 bytes or to the largest power of two that divides @length.
+ * Foreign code reaches it only while granted.  Errors: FFG_E_INVAL, FFG_E_LIMIT, FFG_E_NOMEM.
+ */
+FFG_API void *ffg_object_alloc(struct ffg_context *context, size_t length, unsigned int flags);
+/** ffg_object_alloc_aligned() - the same with an alignment, a power of two up to 4096. */
+FFG_API void *ffg_object_alloc_aligned(struct ffg_context *context, size_t length, size_t align, unsigned int flags);
+/** ffg_object_alloc_batch() - all of @objects (length, align, flags in; object, address out) or none. */
+FFG_API int ffg_object_alloc_batch(struct ffg_context *context, struct ffg_object_desc *objects, unsigned int count);
+/**
+ * ffg_object_free() - check the slack and free an object
+ * @object: address of its first byte; NULL is ignored
+ *
+ * Errors: FFG_E_NOT_OBJECT (also on a second free), FFG_E_BUSY while a call grants it;
+ * FFG_E_DAMAGED: the object is freed, and slack was overwritten (reported as a violation on stderr).
+ */
+FFG_API int ffg_object_free(struct ffg_context *context, void *object);
+/** ffg_object_free_batch() - all of @objects or none; errors as ffg_object_free(). */
+FFG_API int ffg_object_free_batch(struct ffg_context *context, void *const *objects, unsigned int count);
+/**
+ * ffg_object_check() - was the slack of an object overwritten?
+ * @damage: NULL, or where the exact range is told
+ *
+ * Returns FFG_E_DAMAGED if so.
+ */
+FFG_API int ffg_object_check(struct ffg_context *context, const void *object, struct ffg_damage *damage);
+/** ffg_object_query() - what lies at @address; any address, interior ones included. */
+FFG_API int ffg_object_query(struct ffg_context *context, const void *address, struct ffg_object_query *query);
+
+/* ---- domains ---- */
+
+/**
+ * ffg_domain_open() - load a foreign library with its constructors behind the gate
+ * @library: as for dlopen()
+ * @flags: must be 0
+ *
+ * Constructors, IFUNC resolvers and destructors run with no grants.  Functions that the library hands to
+ * libc (atexit, thread-specific data destructors, fork handlers) run behind the gate too, and the threads
+ * that it starts with every guarded object closed.  A library that the program has loaded already was
+ * constructed ungated; that cannot be undone.  Errors: FFG_E_NO_LIBRARY, FFG_E_UNATTACHED.
+ */
+FFG_API struct ffg_domain *ffg_domain_open(struct ffg_context *context, const char *library, unsigned int flags);
+/** ffg_domain_close() - unload, destructors behind the gate; FFG_E_BUSY while calls of it exist. NULL is ignored. */
+FFG_API int ffg_domain_close(struct ffg_domain *domain);
+/** ffg_domain_symbol() - address of a symbol, for ffg_call_new_address() or as data; NULL: FFG_E_NO_SYMBOL. */
+FFG_API void *ffg_domain_symbol(struct ffg_domain *domain, const char *symbol);
+
+/* ---- calls ---- */
+
+/* Rights of a grant.  FFG_OUT is read-write in place: protection keys have no write-only. */
+#define FFG_IN		FFG_RIGHT_READ
+#define FFG_OUT		(FFG_RIGHT_READ | FFG_RIGHT_WRITE)
+#define FFG_INOUT	(FFG_RIGHT_READ | FFG_RIGHT_WRITE)
+
+/**
+ * ffg_call_new() - prepare a call of a foreign function
+ * @symbol: name of the function in the domain
+ * @signature: "RETURN(ARGUMENTS)", or NULL
+ *
+ * One letter for each argument: i any integer, enum or bool, p pointer, f float, d double,
+ * D long double, y 256-bit vector, z 512-bit vector, q __int128, sN a structure of N bytes passed in memory,
+ * "..." last: variadic (the arguments before it are fixed, any may follow, up to 16 stack words).
+ * RETURN: v nothing, the letters above, mN a structure of N bytes returned in memory, r a structure returned in
+ * registers, c complex long double.  Registers that carry no argument are cleared before foreign code runs.
+ * With NULL every argument register and 16 stack words are passed as they are: use it only if the type is not known.
+ *
+ * A call may be used by several threads at once, each attached.  Errors: FFG_E_NO_SYMBOL, FFG_E_SIGNATURE, FFG_E_LIMIT.
+ */
+FFG_API struct ffg_call *ffg_call_new(struct ffg_domain *domain, const char *symbol, const char *signature);
+/** ffg_call_new_address() - the same for a function whose address is known. */
+FFG_API struct ffg_call *ffg_call_new_address(struct ffg_domain *domain, void *function, const char *signature);
+/**
+ * ffg_call_grant() - grant [address, address + length) of an object to the call
+ * @rights: FFG_IN, FFG_OUT or FFG_INOUT
+ *
+ * The pages that the range touches are open to foreign code while it runs in this call.  Memory
+ * that is no guarded object is FFG_E_NOT_OBJECT (windows on other memory do not exist yet).  Errors: FFG_E_RANGE,
+ * FFG_E_DUPLICATE, FFG_E_LIMIT (64 grants), FFG_E_REVOKED.
+ */
+FFG_API int ffg_call_grant(struct ffg_call *call, const void *address, size_t length, unsigned int rights);
+/**
+ * ffg_call_entry() - the function to call, with the C type of the foreign function
+ *
+ * Valid until the call is freed.  Grants opened and closed around each call; no kernel entry if they
+ * are bound.  If the call cannot be made (FFG_E_BUSY, FFG_E_REVOKED, FFG_E_UNATTACHED, FFG_E_NESTED, FFG_E_FORKED ...) the entry returns zero
+ * without calling and ffg_call_error() tells why.
+ */
+FFG_API void *ffg_call_entry(struct ffg_call *call);
+/** ffg_call_error() - error of this thread's last entry of @call that could not be made, then 0. */
+FFG_API int ffg_call_error(struct ffg_call *call);
+/**
+ * ffg_call_revoke() - end the grants of the call, now, for every thread
+ *
+ * When it returns no thread reaches an object through this call, not even one that is inside it.
+ * Later entries fail with FFG_E_REVOKED until ffg_call_reset().  FFG_E_DAMAGED: revoked, and slack was overwritten.
+ */
+FFG_API int ffg_call_revoke(struct ffg_call *call);
+/** ffg_call_reset() - revoke and forget the grants, so that others can be given. */
+FFG_API int ffg_call_reset(struct ffg_call *call);
+/** ffg_call_free() - revoke and free; must not run in any thread.  NULL is ignored.  FFG_E_DAMAGED as above. */
+FFG_API int ffg_call_free(struct ffg_call *call);
+
+/**
+ * FFG_INVOKE() - call and keep the two results apart
+ * @call: struct ffg_call *
+ * @prototype: the foreign function, or any expression of its type; not evaluated
+ * @result: where its return value goes
+ *
+ * Returns the error of the entry: err = FFG_INVOKE(call, adler32, &sum, 1, buf, len);
+ */
+#define FFG_INVOKE(call, prototype, result, ...) __extension__ ({		\
+	struct ffg_call *ffg_call_ = (call);					\
+	*(result) = ((__typeof__(&(prototype)))ffg_call_entry(ffg_call_))(__VA_ARGS__); \
+	ffg_call_error(ffg_call_); })
+
+/** FFG_INVOKE_VOID() - the same for a function that returns nothing */
+#define FFG_INVOKE_VOID(call, prototype, ...) __extension__ ({			\
+	struct ffg_call *ffg_call_ = (call);					\
+	((__typeof__(&(prototype)))ffg_call_entry(ffg_call_))(__VA_ARGS__);	\
+	ffg_call_error(ffg_call_); })
+
+/* ---- violations ---- */
+
+#define FFG_BACKTRACE_MAX 16
+
+struct ffg_frame {
+	uint64_t address;
+	uint64_t library_offset;	/* address - load address of the library */
+	uint64_t symbol_offset;		/* address - address of the symbol */
+	char library[64];		/* file name without folders; "": unknown */
+	char symbol[64];		/* "": unknown */
+};
+
+struct ffg_violation {
+	size_t size;			/* sizeof(struct ffg_violation) */
+	int reason;			/* FFG_REASON_* */
+	int where;			/* FFG_WHERE_* */
+	int access;			/* FFG_ACCESS_* */
+	unsigned int access_size;	/* bytes; 0: not known */
+	uint64_t address;
+	uint64_t object;		/* first byte of the object there or beside it; 0: none */
+	uint64_t object_length;
+	int64_t offset;			/* address - object */
+	uint64_t grant_offset;		/* what the running call was granted of it */
+	uint64_t grant_length;
+	unsigned int grant_rights;	/* 0: nothing */
+	unsigned int slot;		/* protection key of the page, 0: SAFE or none */
+	int thread;			/* thread id */
+	int owner;			/* thread that holds the object, with FFG_REASON_OTHER_CALL */
+	int forked;			/* arena not inherited: touched in a forked child */
+	const char *function;		/* foreign function that was called, or NULL */
+	const char *advice;		/* one line */
+	unsigned int frames;
+	struct ffg_frame frame[FFG_BACKTRACE_MAX];	/* frame[0]: the violating instruction */
+};
+
+/** ffg_violation_print() - write a report; async-signal-safe. */
+FFG_API void ffg_violation_print(int fd, const struct ffg_violation *violation);
+/** ffg_violation_set() - replace the callback of the context; NULL: FFG_ACTION_DIE. */
+FFG_API int ffg_violation_set(struct ffg_context *context, ffg_violation_fn violation, void *data);
+/**
+ * ffg_violation_handle() - for programs with a SIGSEGV handler that ours cannot chain to
+ *
+ * Call it with the arguments of the handler; returns 1 if the fault was ours and was dealt with
+ * (return from the handler then), 0 if it was not.
+ */
+FFG_API int ffg_violation_handle(int signal, void *siginfo, void *ucontext);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* FFIGUARD_H */
