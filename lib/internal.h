@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the files of the library share.  Nothing here is part of the interface.
+ *
+ * Locks, outermost first:
+ *   ffg_context_mutex	opening, closing, fork; guards ffg_context_process
+ *   context->lock	lists and counters of the context, and the members so marked
+ *   call->lock		grants and record of one call
+ * None is taken in a signal handler or on the path of a guarded call; the slow path
+ * of the gate (a stale record) takes none either.
+ *
+ * What a signal handler may use says so ("async-signal-safe").
+ */
+#ifndef FFG_INTERNAL_H
+#define FFG_INTERNAL_H
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "ffiguard.h"
+
+#pragma GCC visibility push(hidden)
+
+/* ---- error.c ---- */
+
+/* Sets code and message of the calling thread; returns @code. */
+int ffg_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/*
+ * The same for an errno of the module or the kernel: picks the code, appends the
+ * meaning of @error, leaves errno = @error.
+ */
+int ffg_fail_errno(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Sets the code with a fixed message; no formatting, for the gate's slow path. */
+void ffg_fail_fixed(int code);
+
+/* ---- sys.c ---- */
+
+#define FFG_KEYS	16			/* protection keys of the processor */
+#define FFG_PKRU_AD(k)	(1U << (2 * (k)))	/* access disable */
+#define FFG_PKRU_KEY(k)	(3U << (2 * (k)))	/* access and write disable */
+
+static inline uint32_t ffg_rdpkru(void)
+{
+	uint32_t eax, edx;
+
+	__asm__ volatile(".byte 0x0f,0x01,0xee" : "=a"(eax), "=d"(edx) : "c"(0));
+	return eax;
+}
+
+static inline void ffg_wrpkru(uint32_t pkru)
+{
+	__asm__ volatile(".byte 0x0f,0x01,0xef" : : "a"(pkru), "c"(0), "d"(0) : "memory");
+}
+
+struct ffg_context;
+/* ioctl on the device; 0 or a positive errno.  errno is left alone.  Async-signal-safe. */
+int ffg_sys_ioctl(const struct ffg_context *context, unsigned long command, void *argument);
+/* What the CPU or the kernel lacks, as a phrase; NULL: nothing. */
+const char *ffg_sys_missing(void);
+/*
+ * The PKRU value in the frame of a signal handler (third argument of the handler), which
+ * is loaded when the handler returns; NULL if the frame has none.  Async-signal-safe.
+ */
+uint32_t *ffg_sys_frame_pkru(void *ucontext);
+pid_t ffg_sys_tid(void);
+
+/* ---- context.c ---- */
+
+struct ffg_context {
+	int fd;
+	pid_t pid;			/* process that opened it */
+	bool forked;			/* set in a forked child, which did not inherit the mappings */
+	unsigned int safe;		/* the SAFE key */
+	uint32_t slot_keys;		/* bit k: key k is a slot */
+	unsigned int slots;
+	uint32_t ours;			/* PKRU bits of all keys of the context */
+	uint64_t features;
+	char *arena;
+	size_t arena_size;
+	struct ffg_line *lines;		/* keyed SAFE */
+	const struct ffg_line *lines_ro;	/* the same memory, key 0, read-only */
+	size_t lines_size;
+	const struct ffg_record *records;	/* keyed SAFE, read-only */
+	size_t records_size;
+	size_t stack_size;		/* of a foreign stack */
+
+	/*
+	 * Callback of the program.  Written under lock, data first; the violation handler reads the
+	 * function with acquire order.
+	 */
+	ffg_violation_fn violation;
+	void *violation_data;
+
+	pthread_mutex_t lock;
+	struct ffg_domain *domains;	/* under lock */
+	struct ffg_call *calls;		/* under lock */
+	struct ffg_call *apply;		/* ffg_gate_call()'s record; constant while the context is open */
+};
+
+/* The context of the process or NULL; in a forked child the parent's until closed.  Async-signal-safe. */
+struct ffg_context *ffg_context_process(void);
+/* 0 if @context is the process's and usable here, else an error code that is set. */
+int ffg_context_check(const struct ffg_context *context);
+/* Is @address in the arena, the lines or the records?  Async-signal-safe. */
+bool ffg_context_owns(const struct ffg_context *context, uintptr_t address);
+
+/* ---- thread.c, stack.c ---- */
+
+struct ffg_stack {
+	char *map;			/* with both guards */
+	size_t map_size;
+	uintptr_t low;			/* lowest usable byte */
+	uintptr_t top;			/* first stack pointer; the buffer for memory returns lies above */
+};
+
+struct ffg_thread {
+	struct ffg_context *context;
+	struct ffg_line *line;		/* readable only while SAFE is open */
+	const struct ffg_line *line_ro;	/* readable always */
+	struct ffg_stack stack;
+	void *altstack;			/* ours, or NULL if the program had one */
+	size_t altstack_size;
+	/* ffg_gate_call() in progress: what the report says; see ffg_gate_running() */
+	struct ffg_domain *domain;
+	const char *what;
+	/* last entry of a call that could not be made, for ffg_call_error() */
+	const struct ffg_call *failed_call;
+	int failed_error;
+};
+
+/* State of the calling thread or NULL if it is not attached.  Async-signal-safe, also in foreign mode. */
+struct ffg_thread *ffg_thread_self(void);
+/* Undo the attach of the calling thread; for detach, close and the forked child. */
+void ffg_thread_forget(void);
+int ffg_stack_new(struct ffg_stack *stack, size_t size);
+void ffg_stack_free(struct ffg_stack *stack);
+
+/* ---- signature.c ---- */
+
+enum ffg_return_form {
+	FFG_RETURN_REGISTERS,		/* rax, rdx, xmm0, xmm1, or nothing */
+	FFG_RETURN_MEMORY,		/* rdi points to the caller's buffer */
+	FFG_RETURN_X87,			/* st(0): long double */
+	FFG_RETURN_X87_PAIR,		/* st(0), st(1): complex long double */
+	FFG_RETURN_FORMS
+};
+
+struct ffg_signature {
+	unsigned int integers;		/* 0..6 integer registers, a memory return's rdi included */
+	unsigned int vectors;		/* 0..8 vector registers */
+	unsigned int stack_words;	/* 8-byte words on the stack */
+	unsigned int stack_align;	/* of the argument area in words: 2, 4 or 8 */
+	bool wide;			/* 256 or 512 bit vectors among the arguments */
+	bool variadic;
+	bool unknown;			/* no signature: everything is passed */
+	enum ffg_return_form form;
+	unsigned int return_size;	/* bytes, FFG_RETURN_MEMORY */
+};
+
+/* 0 or FFG_E_SIGNATURE, set with the place of the mistake.  @text may be NULL. */
+int ffg_signature_parse(const char *text, struct ffg_signature *signature);
+
+/* ---- call.c ---- */
+
+struct ffg_call {
+	struct ffg_context *context;
+	struct ffg_domain *domain;	/* NULL: a call of the library itself */
+	struct ffg_call *next, **link;	/* context->calls, under context->lock */
+	char *name;			/* of the function, for reports; constant */
+	void *function;
+	struct ffg_signature signature;
+	unsigned int thunk;		/* index of the entry */
+
+	pthread_mutex_t lock;		/* guards what follows */
+	unsigned int count;
+	struct ffg_grant_desc *grants;
+	bool recorded;			/* record and serial are valid */
+	bool revoked;
+	uint32_t record;
+	uint64_t serial;
+};
+
+/* ---- domain.c (of which call.c needs this much; the rest of the struct is domain.c's) ---- */
+
+struct ffg_domain {
+	struct ffg_context *context;
+	struct ffg_domain *next;	/* context->domains, under context->lock */
+	unsigned int calls;		/* calls alive, under context->lock */
+	void *handle;			/* of dlopen() */
+	char *library;			/* as given to ffg_domain_open() */
+};
+
+/* ---- gate (gate.h, gate.c, gate_x86_64.S) ---- */
+
+/*
+ * Run @function(argument[0..5]) behind the gate with no grants; *@result, if not NULL, is what it
+ * returned in rax.  @what is for reports ("constructors"), and must live until the
+ * function returns.  The thread is attached, or the error is FFG_E_UNATTACHED; inside a guarded call it is
+ * FFG_E_NESTED.  The codes are set as ffg_fail() does.
+ */
+int ffg_gate_call(struct ffg_domain *domain, const char *what, void *function,
+		  const uintptr_t argument[6], uintptr_t *result);
+
+/*
+ * Does the calling code run without the rights of trusted code: foreign code, a thread
+ * that foreign code started, a signal handler?  Such code calls foreign functions as they are; only
+ * trusted code goes through the gate.  Async-signal-safe.
+ */
+bool ffg_gate_is_foreign(void);
+
+/*
+ * The call that the thread is in, for reports: *@domain (or NULL), name of the function.
+ * NULL: in no call.  Async-signal-safe; opens no key: reads lines only by the alias, and the
+ * record only if SAFE is open (the caller opens it).
+ */
+const char *ffg_gate_running(struct ffg_domain **domain);
+
+/* Is @ip inside the gate (thunks, prologues, common path)?  Async-signal-safe. */
+bool ffg_gate_contains(uintptr_t ip);
+
+/*
+ * A fault (SIGSEGV, SIGILL) with the instruction pointer inside the gate: what it means, as
+ * a sentence, or NULL if @ip is not in the gate.  The sentences are listed in gate.h.
+ * Async-signal-safe.
+ */
+const char *ffg_gate_explain(uintptr_t ip);
+
+/*
+ * First thing that the SIGSEGV handler does: an entry called where SAFE is closed
+ * without being foreign code (an unattached thread, a signal handler) is no violation.
+ * True: the frame was mended (the entry fails with its error, or is tried again), return
+ * from the handler.  False: judge the fault.  Async-signal-safe.
+ */
+bool ffg_gate_mend(void *ucontext);
+
+/* Set up and take down with the context; under ffg_context_mutex. */
+int ffg_gate_open(struct ffg_context *context);
+void ffg_gate_close(struct ffg_context *context);
+/* In a forked child: every entry fails with FFG_E_FORKED from now on. */
+void ffg_gate_fork(struct ffg_context *context);
+/* Entries: index of a free one or -1; point one at a record or, with NULL, at @error. */
+int ffg_gate_thunk_take(void);
+void ffg_gate_thunk_set(unsigned int thunk, const struct ffg_record *record, int error);
+void ffg_gate_thunk_give(unsigned int thunk);
+void *ffg_gate_thunk_address(unsigned int thunk);
+/* Fills @user for FFG_IOC_GRANT. */
+void ffg_gate_record(struct ffg_call *call, uint64_t user[14]);
+
+/* ---- violation.c, report.c: called by context.c and object.c ---- */
+
+/* Install the SIGSEGV and SIGILL handlers; once per process.  0 or an error code that is set. */
+int ffg_violation_install(void);
+/* Before the context goes: the handlers pass everything on from now on. */
+void ffg_violation_remove(void);
+/*
+ * Print the report of @count damaged slacks (and tell nobody else: the program gets FFG_E_DAMAGED).
+ * @when: "freed", "revoked".
+ */
+void ffg_violation_damage(struct ffg_context *context, const char *when,
+			  const struct ffg_damage *damage, unsigned int count);
+
+/* ---- domain.c, interpose.c: called by context.c ---- */
+
+/* In the child of fork(), before anything else of the library runs there. */
+void ffg_domain_fork(struct ffg_context *context);
+
+#pragma GCC visibility pop
+
+#endif /* FFG_INTERNAL_H */
