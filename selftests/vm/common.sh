@@ -73,7 +73,7 @@ debian_uri()
 apt_root()
 {
 	local dir=$1 suite uri
-	local -a suites
+	local -a list
 
 	[ -r "$FFG_KEYRING" ] ||
 		die "$FFG_KEYRING is missing: install debian-archive-keyring"
@@ -82,8 +82,8 @@ apt_root()
 	: >"$dir/sources.list"
 	# Backports are not to be second to the suite they are for.
 	printf 'Package: *\nPin: release o=Debian*\nPin-Priority: 900\n' >"$dir/preferences"
-	IFS=, read -ra suites <<<"$2"
-	for suite in "${suites[@]}"; do
+	IFS=, read -ra list <<<"$2"
+	for suite in "${list[@]}"; do
 		if ! uri=$(debian_uri "$suite"); then
 			case $suite in
 			*-security)
