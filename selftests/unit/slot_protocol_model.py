@@ -1,0 +1,745 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Exhaustive check of the slot protocol (Documentation/design.rst), all interleavings under x86-TSO, small bounds.  TAP.
+
+Model                                           Code
+  word[r]  record word: bit 0 = stale, then two  kmod/record.c: the word that user space maps read-only.  2 bits for each
+           bits for each slot, as in PKRU         donated key; a cleared AD bit = open, so mask, PKRU and validity are one
+  dead     revoked records                       kmod/record.c: the word is stale for good; ids are never reused
+  key[o]   slot of object o's page, -1 = SAFE    kmod/slot.c (page set of a slot) and the PTEs; a rekey is zap + insert
+  tlb[o]   slots that a TLB may still show       the flush of that zap
+  K        the owner of the arena mutex, one     kmod/slot.c bind (pc 0 choose and mark stale, 1 IPI, 2 scan, 3 SAFE and
+           step at a time                         flush, 4 key; 0 again publishes), wait(); kmod/grant.c revoke; kmod/fault.c
+  cur, out held word and OUTER of a line, as the  kmod/line.c: read by the scan.  -1 = nothing open, not in foreign mode.
+           other CPUs see them                    OUTER = AND of what interrupted frames hold, written on the nested path only
+  buf      the store buffer of the thread's CPU  plain stores of lib/gate_x86_64.S
+  flag     wake flag of a line                   kmod/line.c sets and clears it, the gate only reads it
+  rec      record id in the line                 lib/gate_x86_64.S stores it, kmod/fault.c reads it
+  pkru     None in trusted mode (all open)       the live PKRU of a thread in foreign mode
+  frames   calls 'c' and signal handlers 's'     trusted stacks: saved held word and OUTER, sigframe PKRU (image)
+Gate:  load (word, bit 0 cleared), [outer,] store, compare (and open), foreign, close (and store back), [close2,] look.
+Fault: SIGSEGV handler in lib/: release (store back what the line held), ioctl, load, store, compare, only then the frame's
+       PKRU = the whole word.  The same path as a callback return; the ioctl is BIND plus the verdict by rec.
+Merged steps are those where merging only lets foreign code run open for longer (compare + open, close + store).
+Not modelled: domain-wide grants of workers and serving a grant by interposition (no code yet), the reserve slot for
+callback returns (a callback return or fault that finds no slot and must not wait unwinds with FFG_E_BUSY), page tables
+of the fork child (it has no arena), generations of objects (a record's grants are its own), fairness.
+
+Properties, in every state
+  S1  no thread in foreign mode has an object open that was revoked from its call (revoke has returned)
+  S2  ... nor one that was never granted to it, nor an IN grant for writing
+  A1  a valid grant of the running call is open or the fault path brings it back: it is never taken for a violation
+  R1  the line's record is that of the running call; after the last call the line holds nothing
+  L1  all programs can still end, without a time-out except where bounded=True (no deadlock, no lost wake-up)
+Test 1..n: all rules on, one configuration each.  Then one test for each rule: removed, it has to break its property.
+"""
+import argparse, sys, time
+from collections import namedtuple
+
+Rec = namedtuple('Rec', 'grants cb lock after sets clone fork viol reuses', defaults=(0, 0, 0, 0, None, 0, 0, 0))
+Fr = namedtuple('Fr', 'kind rid pc stage w saved sout image o', defaults=('', 0, 0, None, None, None, 0))
+Th = namedtuple('Th', 'alive pos frames pkru cur out buf rec att flag sigs')
+Op = namedtuple('Op', 'tid op pc rid ev v i tried grp', defaults=(0, 0, 0, 0, 0, 0, ()))
+St = namedtuple('St', 'word dead key tlb K T M evt kills ghost')
+CAP = 2
+IN, INOUT = 1, 2
+RULES = {              # name: (property that breaks without it, in which configuration, the rule); 'S' = S1 or S2
+    'hold': ('S2', 'evict', 'entry stores held before it compares the word'),
+    'compare': ('S2', 'evict', 'entry compares the word again after the store'),
+    'oneword': ('S2', 'revoke, rebind in place', 'held mask, PKRU bits and validity are one word, loaded once'),
+    'close': ('S2', 'evict', 'exit closes PKRU before it stores what the line held before'),
+    'mark': ('S2', 'evict', 'bind marks stale every record that cites the slot'),
+    'ipi': ('S2', 'evict', 'bind sends an IPI between marking and the scan'),
+    'scan': ('S2', 'evict', 'bind scans the lines'),
+    'freescan': ('S', 'revoke', 'bind scans for an empty slot as well'),
+    'safefirst': ('S2', 'signals, 1 slot', 'bind rekeys the old pages to SAFE before it publishes'),
+    'evflush': ('S2', 'evict', 'bind flushes the TLBs after the rekey'),
+    'subset': ('S2', 'sharing', 'a record opens a slot only if its grants cover the whole page set'),
+    'rights': ('S2', 'rights, no slot to spare', 'objects share a slot only with equal rights'),
+    'writedis': ('S2', 'rights, no slot to spare', 'an IN grant opens its slot with the write-disable bit'),
+    'nest': ('S2', 'signals, 1 slot', 'a call on a line that holds something first adds it to OUTER'),
+    'outerscan': ('S2', 'signals, 1 slot', 'the scan looks at OUTER as well'),
+    'restore': ('S2', 'signals, same object', 'exit stores back what the line held before the acquire'),
+    'nestorder': ('S2', 'signals, 3 objects', 'nested exit restores the held word before OUTER'),
+    'recrest': ('R1', 'signals, 1 slot', 'exit restores the record index of the line'),
+    'callbackrelease': ('A1', 'callback, revoke inside', 'callback entry releases'),
+    'reacquire': ('S', 'library mutex', 'callback return acquires like an entry'),
+    'revrekey': ('S1', 'revoke', 'revoke rekeys the pages before it returns'),
+    'revflush': ('S1', 'revoke', 'revoke flushes the TLBs before it returns'),
+    'dead': ('S1', 'revoke', 'revoke kills the record word for good'),
+    'citations': ('S2', 'signal, revoke, fault', 'revoke marks stale the other records that cite its slots (removed: it drops them from the slots\' lists only)'),
+    'faultpath': ('A1', 'revoke one of a shared set', 'a fault on a valid grant asks the module'),
+    'faultvalid': ('S', 'revoke', 'the module serves a fault only for a live record that grants the object'),
+    'faulthold': ('S2', 'revoke, other holder, 2 slots', 'the fault handler stores held before it opens the frame PKRU'),
+    'faultcompare': ('S2', 'revoke, other holder, 2 slots', '... and compares the record word between the two'),
+    'faultimage': ('S2', 'revoke, other holder, 2 slots', '... and replaces all slot bits of the frame PKRU, not only the new ones'),
+    'faultrelease': ('L1', 'revoke, both fault', '... and gives up what it holds before it asks (removed: its own line is exempt from the scan)'),
+    'recordid': ('S2', 'revoke, record memory reused', 'a record id in a line is never reused for other grants'),
+    'unwindclose': ('S2', 'revoke', 'recovery closes before it stores back'),
+    'unwindrestore': ('S2', 'recovery in a handler', 'recovery stores back what the outer frames held'),
+    'strip': ('S2', 'clone in foreign mode', 'a thread created in foreign mode starts with the base PKRU'),
+    'attach': ('S2', 'attach', 'a line is published before its first hold'),
+    'dontfork': ('S2', 'fork in foreign mode', 'lines are not inherited by fork'),
+    'wake': ('L1', 'evict', 'exit looks at the wake flag after the store'),
+    'bowake': ('L1', 'revoke', 'so does the ioctl after a back-off'),
+    'exitwake': ('L1', 'kills', 'and thread exit'),
+    'deadskip': ('L1', 'kills', 'the scan skips dead tasks'),
+    'waitflag': ('L1', 'evict', 'a waiter sets the wake flags before it sleeps'),
+    'waitipi': ('L1', 'evict', '... then sends a second IPI'),
+    'rescan': ('L1', 'evict', '... then scans again'),
+    'reflag': ('L1', 'evict, 2x2 calls', '... sets the flags of lines that only this scan finds, and starts over'),
+    'waitall': ('L1', 'wait for any slot', '... for all slots that would do, not only for the last one tried'),
+    'wakelock': ('L1', 'evict', 'a wake takes the mutex under which waiters scan and fall asleep'),
+    'nowait': ('L1', 'signals, same object', 'a call waits only if its line holds nothing and no foreign frame lies below'),
+    'bounded': ('L1', 'foreign code blocks', 'a wait is bounded'),
+}
+
+
+def rep(tup, i, v):
+    return tup[:i] + (v,) + tup[i + 1:]
+
+
+def bits(m):
+    return [i for i in range(m.bit_length()) if m >> i & 1]
+
+
+class Cfg:
+    def __init__(self, name, slots, objs, recs, progs, init=(), sig=None, kills=0, unatt=(), unborn=(),
+                 bounded=False, deep=False):
+        self.name, self.slots, self.objs, self.recs, self.progs = name, slots, objs, recs, progs
+        self.init, self.sig, self.kills, self.unatt, self.unborn = dict(init), sig or {}, kills, set(unatt), set(unborn)
+        self.bounded, self.deep = bounded, deep
+
+
+class Model:
+    def __init__(self, cfg, off=()):
+        self.c, self.off, self.errs = cfg, set(off), []
+        self.rules = {r: r not in self.off for r in RULES}
+        self.none = (1 << 2 * cfg.slots + 2) - 1        # -1: nothing open, not in foreign mode
+        self.base = self.none & ~3                      # foreign mode, no slot open
+        self.grants = {r: dict(R.grants) for r, R in cfg.recs.items()}
+        self.ids = sorted(cfg.recs)
+        self.at = {r: i for i, r in enumerate(self.ids)}
+
+    # ---- words
+    def held(self, v):                                  # slots that a PKRU or held value opens
+        return sum(1 << s for s in range(self.c.slots) if not v >> 2 * s + 2 & 1)
+
+    def pages(self, st, s):
+        return [o for o in range(self.c.objs) if st.key[o] == s]
+
+    def fits(self, st, rid, s):                         # right with which record rid may open slot s, 0 = not at all
+        g, on = self.grants[rid], self.rules
+        p = self.pages(st, s)
+        rs = {g[o] for o in p if o in g}
+        if not rs or on['subset'] and any(o not in g for o in p) or on['rights'] and len(rs) > 1:
+            return 0
+        return max(rs)
+
+    def plan(self, st, rid):                            # (word, objects that still need a slot, slots in use by it)
+        w, got, mine = self.base, set(), 0
+        for s in range(self.c.slots):
+            r = self.fits(st, rid, s)
+            if r:
+                w &= ~((3 if r == INOUT or not self.rules['writedis'] else 1) << 2 * s + 2)
+                got.update(self.pages(st, s))
+                mine |= 1 << s
+        return w, [o for o in self.grants[rid] if o not in got], mine
+
+    def opened(self, st, pkru, o):                      # 0, IN or INOUT
+        best = 0
+        for s in range(self.c.slots):
+            if (st.key[o] == s or st.tlb[o] >> s & 1) and not pkru >> 2 * s + 2 & 1:
+                best = max(best, IN if pkru >> 2 * s + 3 & 1 else INOUT)
+        return best
+
+    def word(self, st, rid):
+        return st.word[self.at[self.lives(st, rid)]]
+
+    def lives(self, st, rid):                           # the record that an id in a line leads to
+        if not self.rules['recordid'] and st.dead >> rid & 1:
+            return next((r for r in self.ids if self.c.recs[r].reuses == rid), rid)
+        return rid
+
+    def initial(self):
+        c, n = self.c, self.none
+        key = [-1] * c.objs
+        for s, objs in c.init.items():
+            for o in objs:
+                key[o] = s
+        T = tuple(Th(2 if i in c.unborn else 1, 0, (), None, n, n, (), 0, i not in c.unatt and i not in c.unborn, 0,
+                     c.sig.get(i, (0, 0))[0]) for i in range(len(c.progs)))
+        st = St((), 0, tuple(key), (0,) * c.objs, None, T, -1, 0, c.kills, -1)
+        word = []
+        for r in self.ids:
+            w, need, _ = self.plan(st, r)
+            word.append(self.base | 1 if need else w)
+        return st._replace(word=tuple(word))
+
+    # ---- properties
+    def bad(self, st):
+        errs = []
+        for i, t in enumerate(st.T):
+            if t.alive != 1 or t.pkru is None:
+                continue
+            f = t.frames[-1] if t.frames else None
+            rid = f.rid if f else 0
+            g = self.grants.get(rid, {})
+            gone = rid and st.dead >> rid & 1 and not (st.K and st.K.op == 'rev' and st.K.rid == rid)
+            for o in range(self.c.objs):
+                r = self.opened(st, t.pkru, o)
+                if r and gone and o in g:
+                    errs.append(('S1', 't%d has object %d open, which was revoked' % (i, o)))
+                elif r > g.get(o, 0):
+                    errs.append(('S2', 't%d has object %d open for %s' % (i, o, 'writing, granted IN' if o in g else 'use, never granted')))
+            if f and t.rec != rid:
+                errs.append(('R1', 't%d runs record %d, its line says %d' % (i, rid, t.rec)))
+        return errs
+
+    def done(self, st):
+        return st.K is None and all(t.alive != 1 or i in self.c.unborn or
+                                    (not t.frames and not t.buf and t.pos == len(self.c.progs[i])) for i, t in enumerate(st.T))
+
+    # ---- helpers
+    @staticmethod
+    def local(t, which):                                # store forwarding
+        for a, v in reversed(t.buf):
+            if a == which:
+                return v
+        return t.out if which else t.cur
+
+    @staticmethod
+    def drain(t):
+        for a, v in t.buf:
+            t = t._replace(**{'out' if a else 'cur': v})
+        return t._replace(buf=()) if t.buf else t
+
+    @staticmethod
+    def wake(T):
+        return tuple(t._replace(frames=t.frames[:-1] + (t.frames[-1]._replace(pc='io'),))
+                     if t.frames and t.frames[-1].pc == 'sleep' else t for t in T)
+
+    @staticmethod
+    def below(t):                                       # the record of the next call frame down
+        for f in reversed(t.frames[:-1]):
+            if f.kind == 'c':
+                return f.rid
+        return 0
+
+    def pop(self, t):
+        return t._replace(frames=t.frames[:-1], rec=self.below(t) if self.rules['recrest'] else t.rec)
+
+    # ---- all successors of a state
+    def succ(self, st):
+        self.out = out = []
+        self.errs = []
+        for i, t in enumerate(st.T):
+            if t.alive == 1 or t.alive == 0 and t.frames:
+                self.thread(st, i, t, out)
+        if st.K:
+            self.kernel(st, out)
+        if st.ghost >= 0 and not self.rules['dontfork']:
+            p = st.T[st.ghost]
+            out.append(('fork child leaves the gate, stores -1', st._replace(T=rep(st.T, st.ghost, p._replace(cur=self.none)), ghost=-1)))
+        return out
+
+    def thread(self, st, i, t, out):
+        c, on, none = self.c, self.rules, self.none
+        f = t.frames[-1] if t.frames else None
+
+        def go(label, u, **kw):
+            out.append(('t%d %s' % (i, label), st._replace(T=rep(kw.pop('T', st.T), i, u), **kw)))
+
+        def top(pc, **kw):
+            return t.frames[:-1] + (f._replace(pc=pc, **kw),)
+
+        def push(label, which, val, frames, **kw):
+            if len(t.buf) < CAP:
+                go('%s %s=%s' % (label, 'OUTER' if which else 'held', self.show(val)), t._replace(buf=t.buf + ((which, val),), frames=frames, **kw))
+
+        if t.alive == 0:
+            if st.K is None or not on['wakelock']:
+                go('exit wakes', t._replace(frames=()), T=self.wake(st.T))
+            return
+        if t.buf:
+            a, v = t.buf[0]
+            go('drains %s=%s' % ('OUTER' if a else 'held', self.show(v)), t._replace(buf=t.buf[1:], **{'out' if a else 'cur': v}))
+        if f and f.pc == 'k':
+            return
+        if st.kills and f:
+            u = self.drain(t)._replace(alive=0, frames=(Fr('x', 0),) if on['exitwake'] else (), pkru=None)
+            go('is killed', u, kills=st.kills - 1)
+        if t.sigs and f:
+            fs = t.frames[:-1] + (f._replace(pc='io'),) if f.pc == 'sleep' else t.frames
+            h = (Fr('c', c.sig[i][1], 'load'),) if c.sig[i][1] else ()
+            go('signal', t._replace(frames=fs + (Fr('s', 0, image=t.pkru),) + h, pkru=None, sigs=t.sigs - 1))
+        if i not in c.unborn and not t.att and st.K is None and (not f if on['attach'] else t.pos):
+            go('ioctl ATTACH', self.drain(t)._replace(att=True))
+        if not f:
+            if t.pos < len(c.progs[i]) and (t.att or not on['attach']):
+                item = c.progs[i][t.pos]
+                if isinstance(item, tuple):
+                    if st.K is None:
+                        u = self.drain(t)._replace(frames=(Fr('r', 0, 'k'),))
+                        go('ioctl REVOKE %d' % item[1], u, K=Op(i, 'rev', 0, item[1]))
+                else:
+                    go('calls with record %d' % item, t._replace(frames=(Fr('c', item, 'load'),), pos=t.pos + 1))
+            return
+        if f.kind == 's':
+            go('sigreturn', t._replace(frames=t.frames[:-1], pkru=f.image))
+            return
+        R, flt = c.recs[f.rid], f.image is not None
+        nested = f.saved is not None and f.saved != none and on['nest']
+        if f.pc == 'load':
+            kw = {} if f.stage else dict(saved=self.local(t, 0), sout=self.local(t, 1))
+            w = self.word(st, f.rid) & ~1
+            deep = kw.get('saved', f.saved) != none and on['nest']
+            go('loads word %s' % self.show(w), t._replace(rec=f.rid, frames=top('outer' if deep else 'store', w=w, **kw)))
+        elif f.pc == 'outer':
+            push('nests', 1, f.sout & f.saved, top('store' if on['hold'] else 'compare'))
+        elif f.pc == 'store' and not flt:
+            if on['hold']:
+                push('stores', 0, f.w, top('compare'))
+            elif self.word(st, f.rid) == f.w:
+                go('compares first', t._replace(frames=top('late')))
+            else:
+                go('compare: stale', t._replace(frames=top('io')))
+        elif f.pc == 'late':
+            push('then opens, stores', 0, f.w, top('foreign'), pkru=f.w)
+        elif f.pc == 'compare' and not flt:
+            if self.word(st, f.rid) == f.w or not on['compare'] and not f.w & 1 and self.held(f.w):
+                if on['oneword']:
+                    go('word is the same, opens %s' % self.show(f.w), t._replace(pkru=f.w, frames=top('foreign')))
+                else:
+                    go('word is the same', t._replace(frames=top('reload')))
+            else:
+                go('word is stale', t._replace(frames=top('backoff')))
+        elif f.pc == 'reload':
+            w = self.word(st, f.rid) & ~1
+            go('opens second word %s' % self.show(w), t._replace(pkru=w, frames=top('foreign')))
+        elif f.pc == 'backoff':
+            push('backs off', 0, f.saved, top('backoff2' if nested else 'io'))
+        elif f.pc == 'backoff2':
+            push('backs off', 1, f.sout, top('io'))
+        elif f.pc == 'io' and st.K is None:
+            T, u = st.T, self.drain(t)
+            if t.flag and on['bowake']:
+                T, u = self.wake(T), u._replace(flag=0)
+            rid = self.lives(st, t.rec if flt else f.rid)
+            go('ioctl %s record %d' % ('FAULT' if flt else 'BIND', rid), u._replace(frames=top('k')), T=T, K=Op(i, 'bind', 0, rid))
+        elif f.pc == 'sleep' and c.bounded and on['bounded']:
+            go('wait times out', self.fail(t, f), evt=st.evt | R.sets)
+        elif f.pc == 'foreign':
+            self.foreign(st, i, t, f, R, go, top)
+        elif f.pc == 'fault':                           # SIGSEGV handler, release form: as a callback does
+            push('fault handler releases', 0, f.saved, top('io'))
+        elif f.pc == 'store':                           # SIGSEGV handler after FAULT
+            if on['faulthold']:
+                push('fault handler stores', 0, f.w, top('compare' if on['faultcompare'] else 'freturn'))
+            else:
+                go('fault handler does not store', t._replace(frames=top('freturn')))
+        elif f.pc == 'compare':
+            if self.word(st, t.rec) == f.w:
+                go('fault handler: word is the same', t._replace(frames=top('freturn')))
+            else:
+                go('fault handler: word is stale', t._replace(frames=top('fault' if on['faultrelease'] else 'io')))
+        elif f.pc == 'freturn':
+            pk = f.w if on['faultimage'] else f.image & f.w
+            go('fault handler returns, PKRU %s' % self.show(pk), t._replace(pkru=pk, frames=top('foreign', image=None, o=0)))
+        elif f.pc == 'unwind':
+            v = f.saved if on['unwindrestore'] else none
+            nxt = 'unwind2' if nested else 'look'
+            if on['unwindclose']:
+                push('unwinds', 0, v, top(nxt, image=None, stage=4))
+            else:
+                push('unwinds, frame PKRU still open,', 0, v, top('unwind1', stage=4), pkru=f.image)
+        elif f.pc == 'unwind1':
+            go('closes', t._replace(pkru=None, frames=top('unwind2' if nested else 'look', image=None)))
+        elif f.pc == 'unwind2':
+            push('unwinds', 1, f.sout, top('look'))
+        elif f.pc == 'close':
+            v = f.saved if on['restore'] else none
+            nxt = 'close2' if nested else 'look'
+            if f.stage == 2 and not on['callbackrelease']:
+                go('callback entry keeps held', t._replace(pkru=None, frames=top('look')))
+            elif nested and not on['nestorder']:
+                push('closes,', 1, f.sout, top('close4'), pkru=None)
+            elif on['close']:
+                push('closes, stores', 0, v, top(nxt), pkru=None)
+            else:
+                push('stores', 0, v, top('close3'))
+        elif f.pc == 'close2':
+            push('stores', 1, f.sout, top('look'))
+        elif f.pc == 'close3':
+            go('closes', t._replace(pkru=None, frames=top('close2' if nested else 'look')))
+        elif f.pc == 'close4':
+            push('stores', 0, f.saved, top('look'))
+        elif f.pc == 'look':
+            if t.flag and on['wake']:
+                go('wake flag is set', t._replace(frames=top('wake')))
+            else:
+                self.leave(st, i, t, f, R, go, top, st.T)
+        elif f.pc == 'wake' and (st.K is None or not on['wakelock']):
+            t = self.drain(t)._replace(flag=0) if on['wakelock'] else t._replace(flag=0)
+            self.leave(st, i, t, f, R, go, top, self.wake(st.T))
+        elif f.pc == 'callback':
+            if on['reacquire']:
+                go('callback returns', t._replace(frames=top('load', stage=3)))
+            else:
+                push('callback returns, opens,', 0, f.w, top('foreign', stage=3), pkru=f.w, rec=f.rid)
+        elif f.pc == 'nothing':                         # the record died during the callback
+            push('callback returns to nothing,', 0, self.base, top('foreign'), pkru=self.base)
+
+    def leave(self, st, i, t, f, R, go, top, T):
+        label = 'wakes' if f.pc == 'wake' else 'no wake flag'
+        if f.stage == 2:
+            go(label + ', runs the callback', t._replace(frames=top('callback') + ((Fr('c', R.cb, 'load'),) if R.cb > 0 else ())), T=T)
+        else:
+            go(label + ', call ends', self.pop(t), T=T, M=-1 if R.lock and st.M == i else st.M)
+
+    def fail(self, t, f):                               # FFG_E_BUSY or a dead record
+        if f.stage == 0 and f.image is None:
+            return self.pop(t)
+        return t._replace(frames=t.frames[:-1] + (f._replace(pc='unwind', stage=f.stage or 1),))
+
+    def foreign(self, st, i, t, f, R, go, top):
+        c, on = self.c, self.rules
+        g = self.grants[f.rid]
+        for o, r in g.items():
+            if self.opened(st, t.pkru, o) < r:
+                if not on['faultpath']:
+                    if not st.dead >> f.rid & 1:
+                        self.errs.append(('A1', 't%d cannot touch object %d, which its call was granted' % (i, o)))
+                    continue
+                go('touches object %d: fault' % o, t._replace(pkru=None, frames=top('fault' if on['faultrelease'] else 'io', image=t.pkru, o=o, stage=f.stage or 1)))
+        if R.viol:
+            go('violates', t._replace(pkru=None, frames=top('fault' if on['faultrelease'] else 'io', image=t.pkru, o=-1, stage=f.stage or 1)))
+        if R.lock and f.stage in (0, 1) and st.M != i:
+            if st.M < 0:
+                go('foreign code takes the library mutex', t, M=i)
+            return
+        if R.clone is not None and st.T[R.clone].alive == 2:
+            child = st.T[R.clone]._replace(alive=1, pkru=self.base if on['strip'] else t.pkru)
+            go('foreign code starts thread t%d' % R.clone, t, T=rep(st.T, R.clone, child))
+        if R.fork and st.ghost == -1 and not st.evt >> 7:
+            go('foreign code forks', t, ghost=i, evt=st.evt | 1 << 7)
+        if R.cb and f.stage < 2:
+            go('foreign code calls back', t._replace(frames=top('close', stage=2)))
+            return
+        if R.after and not st.evt & R.after:
+            return
+        go('foreign code returns', t._replace(frames=top('close', stage=4)), M=-1 if R.lock and st.M == i else st.M, evt=st.evt | R.sets)
+
+    # ---- the owner of the arena mutex
+    def kernel(self, st, out):
+        c, on, K = self.c, self.rules, st.K
+        t = st.T[K.tid]
+        f = t.frames[-1]
+
+        def go(label, **kw):
+            out.append(('k(t%d) %s' % (K.tid, label), st._replace(**kw)))
+
+        def setf(pc, **kw):
+            return rep(st.T, K.tid, t._replace(frames=t.frames[:-1] + (f._replace(pc=pc, **kw),)))
+
+        def stale(mask):                                # evt from bit 8: records whose citations were forgotten
+            return tuple(w | 1 if self.held(w) & mask and not st.evt >> 8 + r & 1 else w for r, w in enumerate(st.word))
+
+        if K.op == 'rev':
+            g = self.grants[K.rid]
+            if K.pc == 0:
+                cited = sum({1 << st.key[o] for o in g if st.key[o] >= 0})
+                w, evt = stale(cited), st.evt
+                if not on['citations']:
+                    w, evt = st.word, evt | sum(1 << 8 + r for r, v in enumerate(st.word) if self.held(v) & cited)
+                if on['dead']:
+                    w = rep(w, self.at[K.rid], w[self.at[K.rid]] | 1)
+                go('record %d is dead, slots %s stale' % (K.rid, bin(cited)), word=w, dead=st.dead | 1 << K.rid, evt=evt, K=K._replace(pc=1))
+            elif K.pc == 1:
+                key, tlb = self.rekey(st, g, on['revflush'])
+                go('its pages to SAFE, flush', K=K._replace(pc=2), **(dict(key=key, tlb=tlb) if on['revrekey'] else {}))
+            else:
+                go('revoke returns', K=None, T=rep(st.T, K.tid, t._replace(frames=(), pos=t.pos + 1)))
+            return
+        flt = f.image is not None
+        own = flt and not on['faultrelease']        # this line's held word is replaced before anything opens
+        if K.pc == 0:
+            if flt and on['faultvalid'] and (st.dead >> K.rid & 1 or f.o not in self.grants.get(K.rid, {})):
+                if not st.dead >> f.rid & 1 and f.o in self.grants[f.rid]:
+                    self.errs.append(('A1', 'fault of t%d on object %d, granted, is taken for a violation' % (K.tid, f.o)))
+                go('violation', K=None, T=setf('unwind'))
+                return
+            if flt and f.o < 0:
+                go('violation', K=None, T=setf('unwind'))
+                return
+            if not flt and st.dead >> K.rid & 1 and on['dead']:
+                if f.stage == 3:
+                    go('record is dead', K=None, T=setf('nothing'))
+                else:
+                    go('record is dead: call fails', K=None, T=rep(st.T, K.tid, self.pop(t)))
+                return
+            w, need, mine = self.plan(st, K.rid)
+            if not need:
+                kw = dict(w=w) if flt else {}
+                go('publishes %s' % self.show(w), word=rep(st.word, self.at[K.rid], w), K=None, evt=st.evt & ~(1 << 8 + self.at[K.rid]),
+                   T=setf('store' if flt and not on['faultrelease'] else 'load', **kw))
+                return
+            g = self.grants[K.rid]
+            grp = tuple(o for o in need if g[o] == g[need[0]] or not on['rights'])
+            forced = sum({1 << st.key[o] for o in grp if st.key[o] >= 0})
+            cand = [s for s in range(c.slots) if not mine >> s & 1]
+            if not cand:                                # no slot to spare: share one that has the same right
+                cand = [s for s in bits(mine) if self.fits(st, K.rid, s) == g[grp[0]]]
+            for v in cand:
+                if K.tried >> v & 1:
+                    continue
+                new = grp + tuple(self.pages(st, v)) if mine >> v & 1 else grp
+                ev = forced | 1 << v
+                go('marks records of slots %s stale' % bin(ev), word=stale(ev) if on['mark'] else st.word, K=K._replace(pc=1, ev=ev, v=v, grp=new, i=0))
+            if not cand:
+                go('no slot of that right: call fails', K=None, T=rep(st.T, K.tid, self.fail(t, f)))
+            elif all(K.tried >> v & 1 for v in cand):   # every slot that would do is held by someone
+                self.wait(st, K, t, f, forced, cand if on['waitall'] else [K.v], own, go, setf)
+        elif K.pc == 1:
+            T = tuple(self.drain(u) for u in st.T) if on['ipi'] else st.T
+            go('IPI' if on['ipi'] else 'no IPI', T=T, K=K._replace(pc=2 if on['scan'] else 3))
+        elif K.pc == 2:
+            ev = K.ev if on['freescan'] else sum(1 << s for s in bits(K.ev) if self.pages(st, s))
+            while K.i < len(st.T) and (not st.T[K.i].att or st.T[K.i].alive == 0 and on['deadskip']):
+                K = K._replace(i=K.i + 1)
+            if K.i == len(st.T):
+                go('scan is clean', K=K._replace(pc=3, tried=0))
+            elif self.busy(st, K.i, ev, own and K.i == K.tid):
+                go('line %d holds' % K.i, K=K._replace(pc=0, tried=K.tried | 1 << K.v, i=0, grp=()))
+            else:
+                go('line %d is clear' % K.i, K=K._replace(i=K.i + 1))
+        elif K.pc == 3:
+            old = [o for o in range(c.objs) if st.key[o] >= 0 and K.ev >> st.key[o] & 1]
+            if not on['safefirst']:
+                after = st._replace(key=tuple(K.v if o in K.grp else -1 if o in old else k for o, k in enumerate(st.key)))
+                word = rep(st.word, self.at[K.rid], self.plan(after, K.rid)[0])
+                go('publishes early', word=word, K=K._replace(pc=4))
+                return
+            key, tlb = self.rekey(st, old, on['evflush'])
+            go('old pages to SAFE, flush', key=key, tlb=tlb, K=K._replace(pc=4))
+        elif K.pc == 4:
+            old = [o for o in range(c.objs) if st.key[o] >= 0 and K.ev >> st.key[o] & 1]
+            key = self.rekey(st, old, True)[0]
+            key = tuple(K.v if o in K.grp else k for o, k in enumerate(key))
+            go('keys %s with slot %d' % (K.grp, K.v), key=key, K=Op(K.tid, 'bind', 0, K.rid))
+
+    def busy(self, st, i, ev, own):
+        u = st.T[i]
+        h = self.held(u.cur) if not own else 0
+        return (h | (self.held(u.out) if self.rules['outerscan'] else 0)) & ev
+
+    def rekey(self, st, objs, flush):
+        tlb = st.tlb if flush else tuple(x | 1 << st.key[o] if o in objs and st.key[o] >= 0 else x for o, x in enumerate(st.tlb))
+        return tuple(-1 if o in objs else k for o, k in enumerate(st.key)), tlb
+
+    def wait(self, st, K, t, f, forced, cand, own, go, setf):
+        on, ev = self.rules, forced | sum(1 << v for v in cand)
+        holders = [i for i, u in enumerate(st.T) if u.att and (u.alive or not on['deadskip']) and self.busy(st, i, ev, own and i == K.tid)]
+        others = any(g.kind == 'c' for g in t.frames[:-1])
+        may = not others and (f.stage or self.held(t.cur) == 0) or not on['nowait']
+        if not may:
+            if holders == [K.tid] and not any(g.kind == 's' for g in t.frames):
+                self.errs.append(('A1', 't%d finds no slot because of itself' % K.tid))
+            go('all are held, must not wait: FFG_E_BUSY', K=None, T=rep(st.T, K.tid, self.fail(t, f)))
+        elif K.i == 0 and on['waitflag']:
+            T = tuple(u._replace(flag=1) if i in holders else u for i, u in enumerate(st.T))
+            go('sets wake flags of %s' % holders, T=T, K=K._replace(i=1))
+        elif K.i < 2 and on['waitipi']:
+            go('second IPI', T=tuple(self.drain(u) for u in st.T), K=K._replace(i=2))
+        elif K.i < 3 and on['rescan']:
+            if on['reflag'] and on['waitflag'] and not all(st.T[i].flag for i in holders):
+                go('rescan: another line holds', K=K._replace(i=0))
+            elif any(not any(self.busy(st, i, forced | 1 << v, own and i == K.tid) for i in holders) for v in cand):
+                go('rescan: free now', K=K._replace(i=0, tried=0))
+            else:
+                go('rescan: still held', K=K._replace(i=3))
+        else:
+            go('sleeps', K=None, T=setf('sleep'))
+
+    def show(self, v):
+        return '-1' if v == self.none else ''.join('%d%s' % (s, 'r' if v >> 2 * s + 3 & 1 else 'w') for s in bits(self.held(v))) or 'base'
+
+
+def check(cfg, off=(), want=None, limit=4000000):
+    """Breadth first.  {property: shortest trace that breaks it}; ends early once a property in `want` is broken."""
+    m = Model(cfg, off)
+    s0 = m.initial()
+    idx, states, par, pred, good, found, n = {s0: 0}, [s0], [(-1, '')], [[]], [], {}, 0
+
+    def trace(n, msg):
+        r = ['=> ' + msg]
+        while n > 0:
+            n, label = par[n]
+            r.append(label)
+        return r[::-1]
+
+    while n < len(states):
+        st = states[n]
+        nxt, errs = m.succ(st), m.bad(st)
+        if m.done(st):
+            good.append(n)
+            if any(t.alive == 1 and (t.cur != m.none or t.out != m.none) for t in st.T):
+                errs = errs + [('R1', 'a line holds something after the last call')]
+        for p, msg in errs + m.errs:
+            found.setdefault(p, trace(n, msg))
+            if want and p in want:
+                return n, found
+        for label, s2 in nxt:
+            k = idx.get(s2)
+            if k is None:
+                if len(states) >= limit:
+                    found['limit'] = ['more than %d states' % limit]
+                    return n, found
+                k = idx[s2] = len(states)
+                states.append(s2)
+                par.append((n, label))
+                pred.append([])
+            pred[k].append(n)
+        n += 1
+    ok, stack = bytearray(n), list(good)                # L1: from where can all programs still end?
+    for g in good:
+        ok[g] = 1
+    while stack:
+        for p in pred[stack.pop()]:
+            if not ok[p]:
+                ok[p] = 1
+                stack.append(p)
+    k = ok.find(0)
+    if k >= 0:
+        found['L1'] = trace(k, 'the programs can no longer all end')
+    return n, found
+
+
+A, B, C = 0, 1, 2
+RECS = {1: Rec(((A, INOUT),)), 2: Rec(((B, INOUT),)), 3: Rec(((A, INOUT), (B, INOUT))), 4: Rec(((A, IN),)),
+        5: Rec(((A, IN), (B, INOUT))), 6: Rec(((A, INOUT),), cb=2), 7: Rec(((B, INOUT),), cb=1), 8: Rec(((A, INOUT),)),
+        9: Rec(((A, INOUT),), clone=2), 10: Rec(((A, INOUT),), lock=1, cb=-1), 11: Rec(((B, INOUT),), lock=1),
+        12: Rec(((A, INOUT),), after=1), 13: Rec(((B, INOUT),), sets=1), 14: Rec(((A, INOUT),), fork=1),
+        15: Rec(((A, INOUT),), viol=1), 16: Rec(((A, INOUT),), cb=-1), 17: Rec(((B, INOUT), (C, INOUT))), 18: Rec(((B, IN), (A, IN))),
+        19: Rec(((B, INOUT), (A, INOUT)), cb=2),
+        20: Rec(((A, INOUT), (B, INOUT)), reuses=1),
+        21: Rec(((C, INOUT),)), 22: Rec(((C, INOUT),), sets=1), 23: Rec(((A, INOUT),), cb=15)}
+
+
+def configs():
+    def cfg(name, slots, objs, progs, init=(), **kw):
+        ids = {p[1] if isinstance(p, tuple) else p for prog in progs for p in prog} | {r for _, r in kw.get('sig', {}).values() if r}
+        ids |= {RECS[r].cb for r in list(ids) if RECS[r].cb > 0}
+        return Cfg(name, slots, objs, {r: RECS[r] for r in ids}, progs, init, **kw)
+    a, ab = {0: [A]}, {0: [A], 1: [B]}
+    yield cfg('evict', 1, 2, [[1], [2]], a)
+    yield cfg('evict, 3 threads', 1, 2, [[1], [2], [1]], a)
+    yield cfg('evict, 2x2 calls', 1, 2, [[1, 1], [2, 2]], a)
+    yield cfg('sets', 2, 3, [[3], [17]])
+    yield cfg('sharing', 1, 2, [[3], [2]])
+    yield cfg('rights, 2 slots', 2, 2, [[5], [1]])
+    yield cfg('rights, shared pair', 2, 2, [[3], [5]], {0: [A, B]})
+    yield cfg('rights, 1 slot', 1, 2, [[18], [1]])
+    yield cfg('rights, no slot to spare', 1, 2, [[5], [4]])
+    yield cfg('revoke', 1, 2, [[1], [('rev', 1), 2]], a)
+    yield cfg('revoke, other holder, 1 slot', 1, 1, [[8], [1], [('rev', 1)]], a)
+    yield cfg('revoke, other holder, 2 slots', 2, 2, [[8], [('rev', 1), 2]], a)
+    yield cfg('revoke, record memory reused', 2, 2, [[1], [('rev', 1), 20]], a)
+    yield cfg('revoke one of a shared set', 1, 2, [[3], [('rev', 1), 2]])
+    yield cfg('revoke, both fault', 2, 2, [[3], [19], [('rev', 1)]], ab)
+    yield cfg('callbacks', 1, 2, [[6], [7]], a, bounded=True)
+    yield cfg('callback, revoke inside', 1, 2, [[6], [('rev', 6), 2]], a)
+    yield cfg('signals, 1 slot', 1, 2, [[1], [2]], a, sig={0: (1, 2)})
+    yield cfg('signals, 2 slots', 2, 2, [[1], [2]], a, sig={0: (1, 2)})
+    yield cfg('signals, 3 objects', 2, 3, [[1], [21]], ab, sig={0: (1, 2)})
+    yield cfg('signals, same object', 1, 2, [[1], [2]], a, sig={0: (1, 1)})
+    yield cfg('signal, revoke, fault', 2, 2, [[8], [('rev', 1)]], a, sig={0: (1, 2)})
+    yield cfg('signal, revoke, fault, evict', 2, 2, [[8], [('rev', 1), 2]], a, sig={0: (1, 8)})
+    yield cfg('revoke, rebind in place', 2, 2, [[1], [1, 2], [('rev', 8)]], a)
+    yield cfg('wait for any slot', 2, 3, [[12], [2], [22]], ab)
+    yield cfg('kills, revoke, fault', 2, 2, [[8], [1], [('rev', 1)]], a, kills=1)
+    yield cfg('kills, callbacks', 1, 2, [[6], [2]], a, kills=1)
+    yield cfg('kills, signals', 1, 2, [[1], [2]], a, kills=1, sig={0: (1, 1)})
+    yield cfg('kills', 1, 2, [[1], [2]], a, kills=1)
+    yield cfg('attach', 1, 2, [[1], [2]], a, unatt=(0,))
+    yield cfg('clone in foreign mode', 1, 2, [[9], [2], []], a, unborn=(2,))
+    yield cfg('fork in foreign mode', 1, 2, [[14], [2]], a)
+    yield cfg('recovery', 1, 2, [[15], [2]], a)
+    yield cfg('recovery in a handler', 2, 3, [[2], [21]], {0: [B]}, sig={0: (1, 15)})
+    yield cfg('recovery in a callback', 1, 2, [[23], [2]], a)
+    yield cfg('library mutex', 1, 2, [[10], [11]], a, bounded=True)
+    yield cfg('foreign code blocks', 1, 2, [[12], [13]], a, bounded=True)
+
+    # --deep
+    yield cfg('deep: 3 threads, signal', 1, 2, [[1], [2], [1]], a, sig={0: (1, 1)}, deep=True)
+    yield cfg('deep: revoke, fault, evict', 2, 3, [[8], [('rev', 1)], [21]], ab, deep=True)
+    yield cfg('deep: revoke, fault, evict, bound', 2, 3, [[3], [('rev', 1), 2], [21]], ab, deep=True, bounded=True)
+    yield cfg('deep: handler, recovery, revoke', 2, 2, [[2], [('rev', 15)]], ab, sig={0: (1, 15)}, deep=True)
+    yield cfg('deep: both fault, kill', 2, 2, [[3], [19], [('rev', 1)]], ab, kills=1, deep=True, bounded=True)
+    yield cfg('deep: callbacks, signal, revoke', 2, 2, [[6], [('rev', 1), 7]], a, sig={0: (1, 1)}, deep=True, bounded=True)
+    yield cfg('deep: clone, revoke, kill', 2, 2, [[9], [('rev', 1), 2], []], a, unborn=(2,), kills=1, deep=True)
+    yield cfg('deep: late attach, signal', 1, 2, [[1], [2]], a, sig={0: (1, 1)}, unatt=(0, 1), deep=True)
+    yield cfg('deep: two signals', 2, 3, [[1], [21]], ab, sig={0: (2, 2)}, deep=True)
+
+
+def show(trace, verbose):
+    for n, line in enumerate(trace if verbose else trace[-1:]):
+        print('#   %s' % (line if not verbose or line.startswith('=>') else '%2d %s' % (n + 1, line)))
+
+
+def main():
+    ap = argparse.ArgumentParser(description='Exhaustive check of the slot protocol, see the head of this file')
+    ap.add_argument('--deep', action='store_true', help='also the large configurations (many minutes)')
+    ap.add_argument('--rule', metavar='NAME', action='append', help='only: remove this rule, in all configurations, until it breaks its property')
+    ap.add_argument('--config', metavar='NAME', help='only: this configuration, all rules on')
+    ap.add_argument('--list', action='store_true', help='list configurations and rules')
+    ap.add_argument('--verbose', action='store_true', help='print whole traces')
+    a = ap.parse_args()
+    cfgs = {c.name: c for c in configs()}
+    if a.list:
+        for c in cfgs.values():
+            print('config  %s' % c.name)
+        for r, (p, c, text) in RULES.items():
+            print('rule    %-16s %s  %s  [%s]' % (r, 'S1/S2' if p == 'S' else p, text, c))
+        return 0
+    unknown = [r for r in a.rule or () if r not in RULES] + [c for c in [a.config] if c and c not in cfgs]
+    if unknown:
+        ap.error('unknown: %s (see --list)' % ', '.join(unknown))
+    todo = [c for c in cfgs.values() if (c.name == a.config if a.config else not a.rule and (a.deep or not c.deep))]
+    rules = a.rule or ([] if a.config else list(RULES))
+    print('TAP version 13\n1..%d' % (len(todo) + len(rules)))
+    num = failed = total = 0
+    for c in todo:
+        num, t0 = num + 1, time.time()
+        n, found = check(c, limit=20000000 if a.deep else 4000000)
+        total += n
+        failed += bool(found)
+        print('%s %d - %s: S1 S2 A1 R1 L1 hold' % ('not ok' if found else 'ok', num, c.name))
+        print('# %d states, %.1f s' % (n, time.time() - t0), flush=True)
+        for p in sorted(found):
+            print('# %s fails:' % p)
+            show(found[p], True)
+    print('# all rules on: %d states' % total)
+    for r in rules:
+        prop, where, text = RULES[r]
+        want, num = ('S1', 'S2') if prop == 'S' else (prop,), num + 1
+        for c in [cfgs[where]] + ([c for c in cfgs.values() if c.name != where and not c.deep] if a.rule else []):
+            n, found = check(c, (r,), want)
+            hit = [p for p in want if p in found]
+            if hit:
+                break
+        failed += not hit
+        print('%s %d - without %s: %s is broken' % ('ok' if hit else 'not ok', num, r, ' or '.join(want)))
+        print('# rule: %s' % text)
+        print('# %s, %s after %d states:' % (c.name, hit[0], n) if hit else '# no counterexample', flush=True)
+        if hit:
+            show(found[hit[0]], a.verbose)
+        for p in found if not hit else ():
+            print('# broken instead: %s' % p)
+            show(found[p], a.verbose)
+    print('# %d passed, %d failed' % (num - failed, failed))
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
