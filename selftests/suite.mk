@@ -13,8 +13,8 @@ TEST_GEN_PROGS := $(patsubst %.c,%,$(wildcard *_test.c))
 CFLAGS += -O2 -g -std=gnu11 -Wall -Wextra -D_GNU_SOURCE
 CFLAGS += -DFFG_FOREIGN_DIR='"$(abspath $(OUTPUT)/../foreign)"'
 CFLAGS += -I$(TOP)/include -I$(TOP)/include/uapi -I$(SELFTESTS)/lib -isystem $(KSELFTEST)
-# An old-style rpath, since it also holds for libraries that libffiguard opens.
-LDFLAGS += -L$(FFG_BUILD)/lib/.libs -Wl,--disable-new-dtags \
+# A new-style path: LD_LIBRARY_PATH comes before it, which check-mutants uses.
+LDFLAGS += -L$(FFG_BUILD)/lib/.libs -Wl,--enable-new-dtags \
 	-Wl,-rpath,$(FFG_BUILD)/lib/.libs:$(abspath $(OUTPUT)/../foreign)
 LDLIBS += -lffiguard -lpthread -ldl
 
