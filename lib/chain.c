@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The program's own handlers of SIGSEGV and SIGILL, behind ours. */
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "chain.h"
+#include "internal.h"
+#include "interpose.h"
+
+/*
+ * A sequence lock: written under @writer with all signals blocked, so that a handler never meets
+ * a writer of its own thread; the reader, which may be a signal handler, takes no lock.
+ */
+struct chain_link {
+	unsigned int sequence;		/* odd while @action is being written */
+	bool installed;
+	struct sigaction action;
+};
+
+static struct chain_link links[2];	/* SIGSEGV, SIGILL */
+static char writer;
+
+static struct chain_link *link_of(int signal)
+{
+	return signal == SIGSEGV ? &links[0] : signal == SIGILL ? &links[1] : NULL;
+}
+
+static void link_read(struct chain_link *link, struct sigaction *action)
+{
+	unsigned int before, after;
+
+	do {
+		before = __atomic_load_n(&link->sequence, __ATOMIC_ACQUIRE);
+		memcpy(action, &link->action, sizeof(*action));
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		after = __atomic_load_n(&link->sequence, __ATOMIC_RELAXED);
+	} while (before != after || before & 1);
+}
+
+static void writer_lock(sigset_t *mask)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, mask);
+	while (__atomic_test_and_set(&writer, __ATOMIC_ACQUIRE))
+		__builtin_ia32_pause();
+}
+
+static void writer_unlock(const sigset_t *mask)
+{
+	__atomic_clear(&writer, __ATOMIC_RELEASE);
+	pthread_sigmask(SIG_SETMASK, mask, NULL);
+}
+
+/* Under the writer's lock. */
+static void link_write(struct chain_link *link, const struct sigaction *action)
+{
+	__atomic_store_n(&link->sequence, link->sequence + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	memcpy(&link->action, action, sizeof(*action));
+	__atomic_store_n(&link->sequence, link->sequence + 1, __ATOMIC_RELEASE);
+}
+
+int ffg_chain_install(int signal, void (*handler)(int, siginfo_t *, void *))
+{
+	struct chain_link *link = link_of(signal);
+	struct sigaction ours = { .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	struct sigaction old;
+	sigset_t mask;
+	int error = 0;
+
+	ours.sa_sigaction = handler;
+	sigemptyset(&ours.sa_mask);
+	writer_lock(&mask);
+	if (ffg_interpose_sigaction(signal, NULL, &old) != 0) {
+		error = errno;
+	} else if (!(old.sa_flags & SA_SIGINFO) || old.sa_sigaction != handler) {
+		/* Known before ours can run: a fault in between finds it. */
+		link_write(link, &old);
+		if (ffg_interpose_sigaction(signal, &ours, NULL) != 0)
+			error = errno;
+		else
+			__atomic_store_n(&link->installed, true, __ATOMIC_RELEASE);
+	}
+	writer_unlock(&mask);
+	return error;
+}
+
+bool ffg_chain_has(int signal)
+{
+	struct chain_link *link = link_of(signal);
+
+	return link && __atomic_load_n(&link->installed, __ATOMIC_ACQUIRE);
+}
+
+void ffg_chain_action(int signal, const struct sigaction *action, struct sigaction *old)
+{
+	struct chain_link *link = link_of(signal);
+	struct sigaction copy;
+	sigset_t mask;
+
+	/* @action and @old may be one; and a fault on them must not come under the lock. */
+	if (action)
+		copy = *action;
+	if (old)
+		link_read(link, old);
+	if (!action)
+		return;
+	writer_lock(&mask);
+	link_write(link, &copy);
+	writer_unlock(&mask);
+}
+
+void ffg_chain_die(int signal, siginfo_t *info)
+{
+	struct sigaction fatal = { .sa_handler = SIG_DFL };
+
+	ffg_interpose_sigaction(signal, &fatal, NULL);
+	/*
+	 * The signal is blocked in its handler, so this one waits until the handler returns.  Without it
+	 * the instruction could get through the second time: another thread may just have allocated there.
+	 */
+	syscall(SYS_rt_tgsigqueueinfo, getpid(), ffg_sys_tid(), signal, info);
+}
+
+void ffg_chain_pass(int signal, siginfo_t *info, void *ucontext)
+{
+	struct sigaction action;
+	struct sigaction fresh = { .sa_handler = SIG_DFL };
+	sigset_t mask;
+
+	link_read(link_of(signal), &action);
+	if (!(action.sa_flags & SA_SIGINFO) && action.sa_handler == SIG_IGN && info->si_code <= 0)
+		return;
+	if (!(action.sa_flags & SA_SIGINFO) &&
+	    (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN)) {
+		ffg_chain_die(signal, info);
+		return;
+	}
+	if (action.sa_flags & SA_RESETHAND)
+		ffg_chain_action(signal, &fresh, NULL);
+	/* As the kernel would have; sigreturn takes it back. */
+	pthread_sigmask(SIG_BLOCK, &action.sa_mask, NULL);
+	if (action.sa_flags & SA_NODEFER) {
+		sigemptyset(&mask);
+		sigaddset(&mask, signal);
+		pthread_sigmask(SIG_UNBLOCK, &mask, NULL);
+	}
+	if (action.sa_flags & SA_SIGINFO)
+		action.sa_sigaction(signal, info, ucontext);
+	else
+		action.sa_handler(signal);
+}
+
+void ffg_chain_fork(void)
+{
+	__atomic_clear(&writer, __ATOMIC_RELEASE);
+	for (unsigned int i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
+		if (!(links[i].sequence & 1))
+			continue;
+		/* Half of it was written by a thread that this process has not. */
+		memset(&links[i].action, 0, sizeof(links[i].action));
+		links[i].sequence++;
+	}
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Domains: foreign libraries, opened, looked up and closed behind the gate.
+ *
+ * dlopen() runs constructors and IFUNC resolvers, dlsym() IFUNC resolvers, dlclose()
+ * destructors: all of that is foreign code, and libc's part of the work needs no rights either.
+ */
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "chain.h"
+#include "internal.h"
+
+/* 0 if @domain can be used here and now. */
+static int domain_check(const struct ffg_domain *domain)
+{
+	if (!domain)
+		return ffg_fail(FFG_E_INVAL, "domain is NULL");
+	return ffg_context_check(domain->context);
+}
+
+/* The text of dlerror(), which is per thread: of what just ran behind the gate. */
+static const char *loader_error(void)
+{
+	const char *text = dlerror();
+
+	return text ? text : "the dynamic linker gave no reason";
+}
+
+FFG_API struct ffg_domain *ffg_domain_open(struct ffg_context *context, const char *library,
+					   unsigned int flags)
+{
+	struct ffg_domain *domain;
+	uintptr_t handle;
+
+	if (ffg_context_check(context) != 0)
+		return NULL;
+	if (!library || !*library || flags) {
+		ffg_fail(FFG_E_INVAL, flags ? "flags must be 0" : "no library named");
+		return NULL;
+	}
+	domain = calloc(1, sizeof(*domain));
+	if (!domain)
+		goto no_memory;
+	domain->context = context;
+	/* A copy: the caller's may lie in an object, which is closed behind the gate. */
+	domain->library = strdup(library);
+	if (!domain->library)
+		goto no_memory;
+
+	const uintptr_t argument[6] = { (uintptr_t)domain->library, RTLD_NOW | RTLD_LOCAL };
+
+	if (ffg_gate_call(domain, "constructors", (void *)dlopen, argument, &handle) != 0)
+		goto fail;
+	if (!handle) {
+		ffg_fail(FFG_E_NO_LIBRARY, "cannot load %s: %s", library, loader_error());
+		goto fail;
+	}
+	domain->handle = (void *)handle;
+
+	pthread_mutex_lock(&context->lock);
+	domain->next = context->domains;
+	context->domains = domain;
+	pthread_mutex_unlock(&context->lock);
+	return domain;
+
+no_memory:
+	ffg_fail(FFG_E_NOMEM, "no memory for a domain");
+fail:
+	if (domain)
+		free(domain->library);
+	free(domain);
+	return NULL;
+}
+
+/* Under context->lock. */
+static void domain_unlink(struct ffg_domain *domain)
+{
+	struct ffg_domain **link = &domain->context->domains;
+
+	while (*link != domain)
+		link = &(*link)->next;
+	*link = domain->next;
+}
+
+FFG_API int ffg_domain_close(struct ffg_domain *domain)
+{
+	struct ffg_context *context;
+	unsigned int calls;
+	uintptr_t result;
+	int error;
+
+	if (!domain)
+		return 0;
+	error = domain_check(domain);
+	if (error)
+		return error;
+	context = domain->context;
+	pthread_mutex_lock(&context->lock);
+	calls = domain->calls;
+	pthread_mutex_unlock(&context->lock);
+	if (calls)
+		return ffg_fail(FFG_E_BUSY, "%s has %u calls: ffg_call_free() them first",
+				domain->library, calls);
+
+	const uintptr_t argument[6] = { (uintptr_t)domain->handle };
+
+	error = ffg_gate_call(domain, "destructors", (void *)dlclose, argument, &result);
+	if (error)
+		return error;
+	if ((int)result)
+		return ffg_fail(FFG_E_SYSTEM, "cannot close %s: %s", domain->library, loader_error());
+	pthread_mutex_lock(&context->lock);
+	domain_unlink(domain);
+	pthread_mutex_unlock(&context->lock);
+	free(domain->library);
+	free(domain);
+	return 0;
+}
+
+FFG_API void *ffg_domain_symbol(struct ffg_domain *domain, const char *symbol)
+{
+	uintptr_t address;
+	char *name;
+	int error;
+
+	if (domain_check(domain) != 0)
+		return NULL;
+	if (!symbol || !*symbol) {
+		ffg_fail(FFG_E_INVAL, "no symbol named");
+		return NULL;
+	}
+	name = strdup(symbol);
+	if (!name) {
+		ffg_fail(FFG_E_NOMEM, "no memory for a symbol's name");
+		return NULL;
+	}
+
+	const uintptr_t argument[6] = { (uintptr_t)domain->handle, (uintptr_t)name };
+
+	error = ffg_gate_call(domain, "an IFUNC resolver", (void *)dlsym, argument, &address);
+	if (!error && !address)
+		ffg_fail(FFG_E_NO_SYMBOL, "no symbol %s in %s: %s", name, domain->library, loader_error());
+	free(name);
+	return error ? NULL : (void *)address;
+}
+
+void ffg_domain_fork(struct ffg_context *context)
+{
+	(void)context;
+	ffg_chain_fork();
+}
+
+/*
+ * Domains that are open when the process ends are not closed: their destructors run in
+ * _dl_fini(), which no dlclose() can precede.  But destructors of the libraries that use a
+ * library run before its own, and those of libraries opened later run after it: from here on
+ * only foreign code and libraries that know nothing of guarded objects run in this thread.
+ */
+__attribute__((destructor)) static void domain_exit(void)
+{
+	const struct ffg_context *context = ffg_context_process();
+
+	if (context && !ffg_gate_is_foreign())
+		ffg_wrpkru(ffg_rdpkru() | context->ours);
+}

@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Function pointers that foreign code hands to libc.
+ *
+ * libc calls them later, from trusted code: at exit, at fork, when a thread ends.
+ * The functions below stand in front of libc's.  What foreign code registers is
+ * registered as a stub that runs it behind the gate; what trusted code registers
+ * goes to libc as it is, and so does everything while there is no context.
+ *
+ * Not here because it needs no stub: signal handlers start with every key closed,
+ * qsort()'s and dl_iterate_phdr()'s functions are called by whoever passes them, the start
+ * routine of a thread runs in that thread.  Not covered: asynchronous I/O with SIGEV_THREAD.
+ *
+ * The symbols have no version, so that they bind where a version of libc's is asked for, and
+ * are weak, so that libc's own win in a static executable (where libraries cannot be opened anyway).
+ * They stand in front of libc's if the program is linked to libffiguard, as -lffiguard does; not if libffiguard
+ * itself was loaded by dlopen().
+ *
+ * No locks: registration may come from any thread, from a signal handler or a forked child.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <mqueue.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <threads.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "chain.h"
+#include "internal.h"
+#include "interpose.h"
+#include "symbol.h"
+
+#define INTERPOSED __attribute__((visibility("default"), weak))
+
+/* libc's, for which its headers have no prototype */
+extern int __cxa_atexit(void (*function)(void *), void *argument, void *dso);
+extern int __cxa_at_quick_exit(void (*function)(void *), void *dso);
+extern int __cxa_thread_atexit_impl(void (*function)(void *), void *argument, void *dso);
+extern int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso);
+
+/* ---- the functions that we stand in front of ---- */
+
+enum interposed {
+	I_CXA_ATEXIT,
+	I_CXA_AT_QUICK_EXIT,
+	I_CXA_THREAD_ATEXIT,
+	I_FOPENCOOKIE,
+	I_KEY_CREATE,
+	I_MQ_NOTIFY,
+	I_ON_EXIT,
+	I_REGISTER_ATFORK,
+	I_SIGACTION,
+	I_SIGNAL,
+	I_TIMER_CREATE,
+	I_TSS_CREATE,
+	I_COUNT
+};
+
+static const char *const names[I_COUNT] = {
+	[I_CXA_ATEXIT] = "__cxa_atexit",
+	[I_CXA_AT_QUICK_EXIT] = "__cxa_at_quick_exit",
+	[I_CXA_THREAD_ATEXIT] = "__cxa_thread_atexit_impl",
+	[I_FOPENCOOKIE] = "fopencookie",
+	[I_KEY_CREATE] = "pthread_key_create",
+	[I_MQ_NOTIFY] = "mq_notify",
+	[I_ON_EXIT] = "on_exit",
+	[I_REGISTER_ATFORK] = "__register_atfork",
+	[I_SIGACTION] = "sigaction",
+	[I_SIGNAL] = "signal",
+	[I_TIMER_CREATE] = "timer_create",
+	[I_TSS_CREATE] = "tss_create",
+};
+
+static void *functions[I_COUNT];
+
+/* Also before our constructor: other libraries' constructors may run first. */
+static void *resolve(enum interposed which)
+{
+	void *function = __atomic_load_n(&functions[which], __ATOMIC_ACQUIRE);
+
+	if (!function) {
+		function = dlsym(RTLD_NEXT, names[which]);
+		__atomic_store_n(&functions[which], function, __ATOMIC_RELEASE);
+	}
+	return function;
+}
+
+/* dlsym() takes the dynamic linker's lock; from here on nobody needs it. */
+__attribute__((constructor)) static void resolve_all(void)
+{
+	for (unsigned int i = 0; i < I_COUNT; i++)
+		resolve(i);
+}
+
+#define REAL(which, name) ((__typeof__(&(name)))resolve(which))
+
+/* ---- running a foreign function ---- */
+
+/* In a thread without a line or a child without an arena there is no gate: the keys alone are closed. */
+static uintptr_t run_closed(const struct ffg_context *context, void *function, const uintptr_t argument[6])
+{
+	uintptr_t (*call)(uintptr_t, uintptr_t, uintptr_t) =
+		(uintptr_t (*)(uintptr_t, uintptr_t, uintptr_t))function;
+	uint32_t pkru = ffg_rdpkru();
+	uintptr_t result;
+
+	ffg_wrpkru(pkru | context->ours);
+	result = call(argument[0], argument[1], argument[2]);
+	ffg_wrpkru(pkru);
+	return result;
+}
+
+static uintptr_t run(const char *what, void *function, uintptr_t a, uintptr_t b, uintptr_t c)
+{
+	const uintptr_t argument[6] = { a, b, c };
+	const struct ffg_context *context = ffg_context_process();
+	uintptr_t result;
+
+	if (!context || ffg_gate_is_foreign())
+		return ((uintptr_t (*)(uintptr_t, uintptr_t, uintptr_t))function)(a, b, c);
+	if (ffg_thread_self() && context->pid == getpid() &&
+	    ffg_gate_call(NULL, what, function, argument, &result) == 0)
+		return result;
+	return run_closed(context, function, argument);
+}
+
+/* ---- functions that take an argument of our choice: the argument says what to run ---- */
+
+struct closure {
+	const char *what;
+	void *function;
+	uintptr_t argument;
+};
+
+static struct closure *closure_new(const char *what, void *function, void *argument)
+{
+	struct closure *closure = malloc(sizeof(*closure));
+
+	if (closure)
+		*closure = (struct closure){ what, function, (uintptr_t)argument };
+	return closure;
+}
+
+static void closure_run(void *data)
+{
+	struct closure closure = *(struct closure *)data;
+
+	free(data);
+	run(closure.what, closure.function, closure.argument, 0, 0);
+}
+
+static void closure_run_exit(int status, void *data)
+{
+	struct closure closure = *(struct closure *)data;
+
+	free(data);
+	run(closure.what, closure.function, status, closure.argument, 0);
+}
+
+INTERPOSED int __cxa_atexit(void (*function)(void *), void *argument, void *dso)
+{
+	struct closure *closure;
+	int error;
+
+	if (!ffg_gate_is_foreign())
+		return REAL(I_CXA_ATEXIT, __cxa_atexit)(function, argument, dso);
+	closure = closure_new("an exit handler", function, argument);
+	if (!closure)
+		return -1;
+	error = REAL(I_CXA_ATEXIT, __cxa_atexit)(closure_run, closure, dso);
+	if (error)
+		free(closure);
+	return error;
+}
+
+INTERPOSED int on_exit(void (*function)(int, void *), void *argument)
+{
+	struct closure *closure;
+	int error;
+
+	if (!ffg_gate_is_foreign())
+		return REAL(I_ON_EXIT, on_exit)(function, argument);
+	closure = closure_new("an exit handler", function, argument);
+	if (!closure)
+		return -1;
+	error = REAL(I_ON_EXIT, on_exit)(closure_run_exit, closure);
+	if (error)
+		free(closure);
+	return error;
+}
+
+INTERPOSED int __cxa_thread_atexit_impl(void (*function)(void *), void *argument, void *dso)
+{
+	struct closure *closure;
+	int error;
+
+	if (!ffg_gate_is_foreign())
+		return REAL(I_CXA_THREAD_ATEXIT, __cxa_thread_atexit_impl)(function, argument, dso);
+	closure = closure_new("a thread_local destructor", function, argument);
+	if (!closure)
+		return -1;
+	error = REAL(I_CXA_THREAD_ATEXIT, __cxa_thread_atexit_impl)(closure_run, closure, dso);
+	if (error)
+		free(closure);
+	return error;
+}
+
+/* ---- functions that do not: a stub stands for each function ---- */
+
+/*
+ * Entries are set once and serve every registration of the same function; an entry whose library was
+ * unloaded is taken over when no empty one is left.
+ */
+static struct {
+	void *function;
+	const char *what;
+} stubs[FFG_INTERPOSE_STUBS];
+
+void ffg_interpose_stub_run(uintptr_t argument, unsigned int stub)
+{
+	run(stubs[stub].what, __atomic_load_n(&stubs[stub].function, __ATOMIC_ACQUIRE), argument, 0, 0);
+}
+
+static void *stub_address(unsigned int stub)
+{
+	return (void *)(ffg_interpose_stubs + stub * FFG_INTERPOSE_STUB_SIZE);
+}
+
+/* Takes entry @stub from @old to @function; true if it stands for @function now. */
+static bool stub_take(unsigned int stub, void *old, void *function, const char *what)
+{
+	if (!__atomic_compare_exchange_n(&stubs[stub].function, &old, function, false,
+					 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return old == function;
+	/* What a report calls it; a reader in between has the previous text or, at the very first, none. */
+	__atomic_store_n(&stubs[stub].what, what, __ATOMIC_RELEASE);
+	return true;
+}
+
+/* The stub for @function; NULL: there are too many. */
+static void *stub_for(void *function, const char *what)
+{
+	for (unsigned int i = 0; i < FFG_INTERPOSE_STUBS; i++) {
+		void *known = __atomic_load_n(&stubs[i].function, __ATOMIC_ACQUIRE);
+
+		if (known == function || (!known && stub_take(i, NULL, function, what)))
+			return stub_address(i);
+	}
+	for (unsigned int i = 0; i < FFG_INTERPOSE_STUBS; i++) {
+		void *known = __atomic_load_n(&stubs[i].function, __ATOMIC_ACQUIRE);
+
+		if (!ffg_symbol_loaded(known) && stub_take(i, known, function, what))
+			return stub_address(i);
+	}
+	return NULL;
+}
+
+/* @function, or its stub if foreign code asks; false: no stub is left. */
+static bool substitute(void **function, const char *what)
+{
+	if (!*function || !ffg_gate_is_foreign())
+		return true;
+	*function = stub_for(*function, what);
+	return *function;
+}
+
+INTERPOSED int __cxa_at_quick_exit(void (*function)(void *), void *dso)
+{
+	void *f = (void *)function;
+
+	if (!substitute(&f, "an exit handler"))
+		return -1;
+	return REAL(I_CXA_AT_QUICK_EXIT, __cxa_at_quick_exit)((void (*)(void *))f, dso);
+}
+
+INTERPOSED int pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
+{
+	void *f = (void *)destructor;
+
+	if (!substitute(&f, "a thread-specific data destructor"))
+		return EAGAIN;
+	return REAL(I_KEY_CREATE, pthread_key_create)(key, (void (*)(void *))f);
+}
+
+INTERPOSED int tss_create(tss_t *key, tss_dtor_t destructor)
+{
+	void *f = (void *)destructor;
+
+	if (!substitute(&f, "a thread-specific data destructor"))
+		return thrd_error;
+	return REAL(I_TSS_CREATE, tss_create)(key, (tss_dtor_t)f);
+}
+
+INTERPOSED int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso)
+{
+	void *f = (void *)prepare, *g = (void *)parent, *h = (void *)child;
+
+	if (!substitute(&f, "a fork handler") || !substitute(&g, "a fork handler") ||
+	    !substitute(&h, "a fork handler"))
+		return ENOMEM;
+	return REAL(I_REGISTER_ATFORK, __register_atfork)((void (*)(void))f, (void (*)(void))g,
+							 (void (*)(void))h, dso);
+}
+
+/* The threads that run these are libc's, and have the rights of whoever used such a timer or queue first. */
+INTERPOSED int timer_create(clockid_t clock, struct sigevent *event, timer_t *timer)
+{
+	struct sigevent copy;
+	void *f;
+
+	if (event && event->sigev_notify == SIGEV_THREAD) {
+		copy = *event;
+		event = &copy;
+		f = (void *)copy.sigev_notify_function;
+		if (!substitute(&f, "a timer function")) {
+			errno = EAGAIN;
+			return -1;
+		}
+		copy.sigev_notify_function = (void (*)(union sigval))f;
+	}
+	return REAL(I_TIMER_CREATE, timer_create)(clock, event, timer);
+}
+
+INTERPOSED int mq_notify(mqd_t queue, const struct sigevent *event)
+{
+	struct sigevent copy;
+	void *f;
+
+	if (event && event->sigev_notify == SIGEV_THREAD) {
+		copy = *event;
+		event = &copy;
+		f = (void *)copy.sigev_notify_function;
+		if (!substitute(&f, "a message queue function")) {
+			errno = ENOMEM;
+			return -1;
+		}
+		copy.sigev_notify_function = (void (*)(union sigval))f;
+	}
+	return REAL(I_MQ_NOTIFY, mq_notify)(queue, event);
+}
+
+/* ---- streams: flushed by whoever calls fflush(NULL) or exit() ---- */
+
+struct stream {
+	void *cookie;
+	cookie_io_functions_t functions;
+};
+
+static const char stream_what[] = "a stream function";
+
+static ssize_t stream_read(void *data, char *buffer, size_t size)
+{
+	struct stream *stream = data;
+
+	return run(stream_what, (void *)stream->functions.read, (uintptr_t)stream->cookie,
+		   (uintptr_t)buffer, size);
+}
+
+static ssize_t stream_write(void *data, const char *buffer, size_t size)
+{
+	struct stream *stream = data;
+
+	return run(stream_what, (void *)stream->functions.write, (uintptr_t)stream->cookie,
+		   (uintptr_t)buffer, size);
+}
+
+static int stream_seek(void *data, off64_t *offset, int whence)
+{
+	struct stream *stream = data;
+
+	return run(stream_what, (void *)stream->functions.seek, (uintptr_t)stream->cookie,
+		   (uintptr_t)offset, whence);
+}
+
+static int stream_close(void *data)
+{
+	struct stream stream = *(struct stream *)data;
+
+	free(data);
+	if (!stream.functions.close)
+		return 0;
+	return run(stream_what, (void *)stream.functions.close, (uintptr_t)stream.cookie, 0, 0);
+}
+
+INTERPOSED FILE *fopencookie(void *cookie, const char *mode, cookie_io_functions_t functions)
+{
+	struct stream *stream;
+	FILE *file;
+
+	if (!ffg_gate_is_foreign())
+		return REAL(I_FOPENCOOKIE, fopencookie)(cookie, mode, functions);
+	stream = malloc(sizeof(*stream));
+	if (!stream)
+		return NULL;
+	*stream = (struct stream){ cookie, functions };
+	/* A function that is missing has a meaning of its own, which must be kept. */
+	functions = (cookie_io_functions_t){
+		.read = functions.read ? stream_read : NULL,
+		.write = functions.write ? stream_write : NULL,
+		.seek = functions.seek ? stream_seek : NULL,
+		.close = stream_close,
+	};
+	file = REAL(I_FOPENCOOKIE, fopencookie)(stream, mode, functions);
+	if (!file)
+		free(stream);
+	return file;
+}
+
+/* ---- signals: the program's SIGSEGV and SIGILL handlers stay behind ours ---- */
+
+int ffg_interpose_sigaction(int signal, const struct sigaction *action, struct sigaction *old)
+{
+	return REAL(I_SIGACTION, sigaction)(signal, action, old);
+}
+
+INTERPOSED int sigaction(int signal, const struct sigaction *action, struct sigaction *old)
+{
+	if (!ffg_chain_has(signal))
+		return ffg_interpose_sigaction(signal, action, old);
+	ffg_chain_action(signal, action, old);
+	return 0;
+}
+
+INTERPOSED void (*signal(int number, void (*handler)(int)))(int)
+{
+	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART };
+	struct sigaction old;
+
+	if (!ffg_chain_has(number) || handler == SIG_ERR)
+		return REAL(I_SIGNAL, signal)(number, handler);
+	ffg_chain_action(number, &action, &old);
+	return old.sa_handler;
+}

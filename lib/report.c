@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Reports in words.  Everything here is async-signal-safe.
+ *
+ * The format is meant for people and for grep: the first line begins with "ffiguard: violation: ",
+ * each further one with two spaces and a key that is there in every report:
+ *
+ *	ffiguard: violation: write out of the object's bounds
+ *	  address: 0x7f2a40012000, the first byte past the end of the object
+ *	  object:  0x7f2a40011f9c, 100 bytes
+ *	  granted: bytes 0 to 99, read-write
+ *	  call:    shape_write1, thread 4711
+ *	  at:      0x7f2a3fc0119a shape_write1+0xa (libshapes.so+0x119a)
+ *	  from:    ...		(none to four times)
+ *	  advice:  ...
+ */
+#include "internal.h"
+#include "text.h"
+
+#define CALLERS_SHOWN	4
+
+static const char *headline(const struct ffg_violation *v)
+{
+	if (v->forked)
+		return "of an arena that is not inherited";
+	switch (v->reason) {
+	case FFG_REASON_NOT_GRANTED:
+		return "of an object that the call was not granted";
+	case FFG_REASON_RANGE:
+		return "outside the granted range of an object";
+	case FFG_REASON_READ_ONLY:
+		return "of an object that was granted read-only";
+	case FFG_REASON_BOUNDS:
+		return "out of the object's bounds";
+	case FFG_REASON_FREED:
+		return "of a freed object";
+	case FFG_REASON_REVOKED:
+		return "of an object whose grant was revoked";
+	case FFG_REASON_OTHER_CALL:
+		return "of an object that another thread's call was granted";
+	case FFG_REASON_NO_CALL:
+		return "of an object outside of any guarded call";
+	case FFG_REASON_CONTROL:
+		return "of ffiguard's own control pages";
+	case FFG_REASON_BUSY:
+		return "of a granted object for which no slot could be had";
+	case FFG_REASON_UNUSED:
+		return "in the arena where no object is";
+	case FFG_REASON_STACK:
+		return "beyond the foreign stack";
+	case FFG_REASON_GATE:
+		return "refused by the gate";
+	}
+	return "that was not expected";
+}
+
+static const char *access_word(int access)
+{
+	switch (access) {
+	case FFG_ACCESS_READ:
+		return "read";
+	case FFG_ACCESS_WRITE:
+		return "write";
+	case FFG_ACCESS_EXEC:
+		return "execution";
+	}
+	return "access";
+}
+
+static void put_headline(struct ffg_text *text, const struct ffg_violation *v)
+{
+	ffg_text_put(text, "ffiguard: violation: ");
+	ffg_text_put(text, v->reason == FFG_REASON_GATE ? "call" : access_word(v->access));
+	if (v->access_size) {
+		ffg_text_put(text, " of ");
+		ffg_text_bytes(text, v->access_size);
+	}
+	ffg_text_put(text, " ");
+	ffg_text_put(text, headline(v));
+	ffg_text_put(text, "\n");
+}
+
+/* Where @offset is as seen from an object of @length bytes. */
+static void put_place(struct ffg_text *text, int64_t offset, uint64_t length)
+{
+	if (offset < 0) {
+		ffg_text_bytes(text, -(uint64_t)offset);
+		ffg_text_put(text, " before the object");
+	} else if ((uint64_t)offset < length) {
+		ffg_text_put(text, "byte ");
+		ffg_text_dec(text, offset);
+		ffg_text_put(text, " of the object");
+	} else if ((uint64_t)offset == length) {
+		ffg_text_put(text, "the first byte past the end of the object");
+	} else {
+		ffg_text_bytes(text, offset - length);
+		ffg_text_put(text, " past the end of the object");
+	}
+}
+
+static void put_address(struct ffg_text *text, const struct ffg_violation *v)
+{
+	ffg_text_put(text, "  address: ");
+	ffg_text_hex(text, v->address);
+	if (v->object) {
+		ffg_text_put(text, ", ");
+		put_place(text, v->offset, v->object_length);
+	}
+	switch (v->where) {
+	case FFG_WHERE_SLACK:
+		ffg_text_put(text, " (slack)");
+		break;
+	case FFG_WHERE_GUARD:
+		ffg_text_put(text, " (guard page)");
+		break;
+	case FFG_WHERE_CONTROL:
+		ffg_text_put(text, " (lines or records)");
+		break;
+	}
+	ffg_text_put(text, "\n");
+}
+
+static void put_object(struct ffg_text *text, const struct ffg_violation *v)
+{
+	ffg_text_put(text, "  object:  ");
+	if (!v->object) {
+		ffg_text_put(text, "none\n");
+		return;
+	}
+	ffg_text_hex(text, v->object);
+	ffg_text_put(text, ", ");
+	ffg_text_bytes(text, v->object_length);
+	if (v->where == FFG_WHERE_FREED)
+		ffg_text_put(text, ", freed");
+	ffg_text_put(text, "\n");
+}
+
+static void put_grant(struct ffg_text *text, const struct ffg_violation *v)
+{
+	ffg_text_put(text, "  granted: ");
+	if (!v->grant_rights) {
+		ffg_text_put(text, "nothing of it");
+	} else {
+		ffg_text_put(text, "bytes ");
+		ffg_text_dec(text, v->grant_offset);
+		ffg_text_put(text, " to ");
+		ffg_text_dec(text, v->grant_offset + v->grant_length - 1);
+		ffg_text_put(text, v->grant_rights & FFG_RIGHT_WRITE ? ", read-write" : ", read-only");
+	}
+	if (v->owner) {
+		ffg_text_put(text, "; thread ");
+		ffg_text_dec(text, v->owner);
+		ffg_text_put(text, " has it now");
+	}
+	ffg_text_put(text, "\n");
+}
+
+static void put_call(struct ffg_text *text, const struct ffg_violation *v)
+{
+	ffg_text_put(text, "  call:    ");
+	ffg_text_put(text, v->function ? v->function : "none");
+	ffg_text_put(text, ", thread ");
+	ffg_text_dec(text, v->thread);
+	ffg_text_put(text, "\n");
+}
+
+static void put_frame(struct ffg_text *text, const char *key, const struct ffg_frame *frame)
+{
+	ffg_text_put(text, key);
+	ffg_text_hex(text, frame->address);
+	if (*frame->symbol) {
+		ffg_text_put(text, " ");
+		ffg_text_put(text, frame->symbol);
+		ffg_text_put(text, "+");
+		ffg_text_hex(text, frame->symbol_offset);
+	}
+	if (*frame->library) {
+		ffg_text_put(text, " (");
+		ffg_text_put(text, frame->library);
+		ffg_text_put(text, "+");
+		ffg_text_hex(text, frame->library_offset);
+		ffg_text_put(text, ")");
+	}
+	ffg_text_put(text, "\n");
+}
+
+FFG_API void ffg_violation_print(int fd, const struct ffg_violation *v)
+{
+	struct ffg_text text = { .length = 0 };
+
+	put_headline(&text, v);
+	put_address(&text, v);
+	put_object(&text, v);
+	put_grant(&text, v);
+	put_call(&text, v);
+	for (unsigned int i = 0; i < v->frames && i <= CALLERS_SHOWN; i++)
+		put_frame(&text, i ? "  from:    " : "  at:      ", &v->frame[i]);
+	if (v->advice) {
+		ffg_text_put(&text, "  advice:  ");
+		ffg_text_put(&text, v->advice);
+		ffg_text_put(&text, "\n");
+	}
+	ffg_text_write(&text, fd);
+}
+
+void ffg_violation_damage(struct ffg_context *context, const char *when,
+			  const struct ffg_damage *damage, unsigned int count)
+{
+	(void)context;
+	for (unsigned int i = 0; i < count; i++) {
+		struct ffg_text text = { .length = 0 };
+		int64_t last = damage[i].offset + (int64_t)damage[i].length - 1;
+
+		ffg_text_put(&text, "ffiguard: violation: slack of an object was overwritten\n"
+			     "  object:  number ");
+		ffg_text_dec(&text, damage[i].object);
+		ffg_text_put(&text, "\n  damage:  ");
+		ffg_text_bytes(&text, damage[i].length);
+		ffg_text_put(&text, damage[i].offset < 0 ? " before its start" : " past its end");
+		ffg_text_put(&text, ", offset ");
+		ffg_text_signed(&text, damage[i].offset);
+		ffg_text_put(&text, " to ");
+		ffg_text_signed(&text, last);
+		ffg_text_put(&text, "\n  found:   when it was ");
+		ffg_text_put(&text, when);
+		ffg_text_put(&text, "\n  advice:  ");
+		ffg_text_put(&text, damage[i].offset < 0 ?
+			     "allocate it with FFG_OBJECT_START to stop the write where it happens\n" :
+			     "allocate it with FFG_OBJECT_END to stop the write where it happens\n");
+		ffg_text_write(&text, STDERR_FILENO);
+	}
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The SIGSEGV and SIGILL handler: is the fault ours, and what becomes of it.
+ *
+ * Runs on the alternate stack, with the PKRU of every signal handler: all keys but key 0
+ * closed.  So until the fault is known to be ours nothing but ordinary memory is read, and the
+ * program's handler, if it is not, finds everything as the kernel left it.  No locks, no
+ * allocation: the interrupted code may hold any lock.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <string.h>
+#include <ucontext.h>
+#include <unistd.h>
+#include <unwind.h>
+
+#include "chain.h"
+#include "internal.h"
+#include "symbol.h"
+
+/* Bits of the page fault error code that the kernel leaves in the frame. */
+#define FAULT_WRITE	(1U << 1)
+#define FAULT_FETCH	(1U << 4)
+
+/* ---- backtrace ---- */
+
+/*
+ * Foreign code may have left its stack and its unwind tables in any state: a fault while unwinding
+ * ends the backtrace, not the report.
+ */
+static __thread sigjmp_buf *unwinding __attribute__((tls_model("initial-exec")));
+
+struct backtrace {
+	uintptr_t ip;			/* interrupted instruction */
+	volatile unsigned int count;
+	uintptr_t address[FFG_BACKTRACE_MAX];
+};
+
+static _Unwind_Reason_Code backtrace_step(struct _Unwind_Context *frame, void *data)
+{
+	struct backtrace *trace = data;
+	int before = 0;
+	uintptr_t ip = _Unwind_GetIPInfo(frame, &before);
+
+	/* First come the frames of this handler. */
+	if (!trace->count && ip != trace->ip)
+		return _URC_NO_REASON;
+	if (trace->count && (!ip || ffg_gate_contains(ip)))
+		return _URC_END_OF_STACK;
+	/* A return address is the instruction after the call, perhaps of the next function. */
+	trace->address[trace->count] = before || !trace->count ? ip : ip - 1;
+	trace->count++;
+	return trace->count < FFG_BACKTRACE_MAX ? _URC_NO_REASON : _URC_END_OF_STACK;
+}
+
+static void backtrace_get(struct backtrace *trace, uintptr_t ip)
+{
+	sigjmp_buf out;
+	sigset_t faults;
+
+	trace->ip = ip;
+	trace->count = 0;
+	if (sigsetjmp(out, 1) == 0) {
+		unwinding = &out;
+		sigemptyset(&faults);
+		sigaddset(&faults, SIGSEGV);
+		pthread_sigmask(SIG_UNBLOCK, &faults, NULL);
+		_Unwind_Backtrace(backtrace_step, trace);
+		pthread_sigmask(SIG_BLOCK, &faults, NULL);
+	}
+	unwinding = NULL;
+	if (!trace->count) {
+		trace->address[0] = ip;
+		trace->count = 1;
+	}
+}
+
+/* ---- what happened ---- */
+
+static const char *advice(const struct ffg_violation *v)
+{
+	if (v->forked)
+		return "open a context of its own in the child, or touch the object in the parent";
+	switch (v->reason) {
+	case FFG_REASON_NOT_GRANTED:
+		return "if the library may touch it, ffg_call_grant() it to this call; else the library is wrong";
+	case FFG_REASON_RANGE:
+		return "grant a longer range, or look for a wrong length argument";
+	case FFG_REASON_READ_ONLY:
+		return "grant it with FFG_INOUT if the library may write it";
+	case FFG_REASON_BOUNDS:
+		return "look for a wrong length or index; the object may be allocated too small";
+	case FFG_REASON_FREED:
+		return "the library kept a pointer, or the object was freed too early";
+	case FFG_REASON_REVOKED:
+		return "the library used the pointer after its time: keep the grant longer if that is right";
+	case FFG_REASON_OTHER_CALL:
+		return "the library shares state between threads: give this thread objects of its own or a grant";
+	case FFG_REASON_NO_CALL:
+		return "foreign code that nobody called (a thread, a handler, a destructor) has no grants";
+	case FFG_REASON_CONTROL:
+		return "a wild pointer: only the gate touches these pages";
+	case FFG_REASON_BUSY:
+		return "open the context with more slots, or let fewer threads be in calls at once";
+	case FFG_REASON_UNUSED:
+		return "a wild pointer";
+	case FFG_REASON_STACK:
+		return "endless recursion, or a foreign stack too small: see stack_size of struct ffg_options";
+	}
+	return NULL;
+}
+
+static void fill_origin(struct ffg_violation *v, const struct ffg_context *context,
+			const ucontext_t *frame)
+{
+	uintptr_t ip = frame->uc_mcontext.gregs[REG_RIP];
+	struct backtrace trace;
+
+	v->size = sizeof(*v);
+	v->thread = ffg_sys_tid();
+	backtrace_get(&trace, ip);
+	v->frames = trace.count;
+	for (unsigned int i = 0; i < trace.count; i++)
+		ffg_symbol_find(trace.address[i], &v->frame[i]);
+	if (!v->forked) {
+		/* It is ours: the call record, and the callback, need the keys. */
+		ffg_wrpkru(ffg_rdpkru() & ~context->ours);
+		v->function = ffg_gate_running(NULL);
+	}
+	if (!v->advice)
+		v->advice = advice(v);
+}
+
+/* Report, then die when the handler returns. */
+static void violate(struct ffg_violation *v, const struct ffg_context *context, siginfo_t *info,
+		    const ucontext_t *frame)
+{
+	ffg_violation_fn callback;
+	enum ffg_action action = FFG_ACTION_DIE;
+
+	fill_origin(v, context, frame);
+	callback = __atomic_load_n(&context->violation, __ATOMIC_ACQUIRE);
+	if (callback)
+		action = callback(v, context->violation_data);
+	if (action != FFG_ACTION_DIE_QUIET)
+		ffg_violation_print(STDERR_FILENO, v);
+	ffg_chain_die(info->si_signo, info);
+}
+
+static int access_of(const ucontext_t *frame)
+{
+	unsigned int error = frame->uc_mcontext.gregs[REG_ERR];
+
+	if (error & FAULT_FETCH)
+		return FFG_ACCESS_EXEC;
+	return error & FAULT_WRITE ? FFG_ACCESS_WRITE : FFG_ACCESS_READ;
+}
+
+static void fill_verdict(struct ffg_violation *v, const struct ffg_fault *fault)
+{
+	v->reason = fault->reason;
+	v->where = fault->where;
+	v->object = fault->object ? fault->base : 0;
+	v->object_length = fault->length;
+	v->offset = fault->offset;
+	v->grant_offset = fault->grant_offset;
+	v->grant_length = fault->grant_length;
+	v->grant_rights = fault->grant_rights;
+	v->slot = fault->slot;
+	v->owner = fault->owner;
+}
+
+/* A fault in the arena, the lines or the records; true if it was dealt with. */
+static bool judge(const struct ffg_context *context, siginfo_t *info, ucontext_t *frame)
+{
+	struct ffg_violation v = {
+		.address = (uintptr_t)info->si_addr,
+		.access = access_of(frame),
+	};
+	struct ffg_fault fault = {
+		.size = sizeof(fault),
+		.address = v.address,
+		.ip = frame->uc_mcontext.gregs[REG_RIP],
+		.access = v.access,
+	};
+	uint32_t *pkru;
+
+	if (context->forked || context->pid != getpid()) {
+		v.forked = 1;
+		v.reason = FFG_REASON_UNUSED;
+	} else if (ffg_sys_ioctl(context, FFG_IOC_FAULT, &fault) != 0) {
+		/* The device is gone, but the address is ours all the same. */
+		v.reason = FFG_REASON_UNUSED;
+	} else if (fault.verdict == FFG_VERDICT_NOT_OURS) {
+		return false;
+	} else if (fault.verdict == FFG_VERDICT_RETRY) {
+		pkru = ffg_sys_frame_pkru(frame);
+		if (pkru) {
+			*pkru = fault.pkru;
+			return true;
+		}
+		v.reason = FFG_REASON_BUSY;
+	} else {
+		fill_verdict(&v, &fault);
+	}
+	violate(&v, context, info, frame);
+	return true;
+}
+
+/* In a guard page of the thread's foreign stack? */
+static bool in_stack_guard(uintptr_t address)
+{
+	const struct ffg_thread *thread = ffg_thread_self();
+	uintptr_t map;
+
+	if (!thread)
+		return false;
+	map = (uintptr_t)thread->stack.map;
+	return address - map < thread->stack.low - map;
+}
+
+FFG_API int ffg_violation_handle(int signal, void *siginfo, void *ucontext)
+{
+	const struct ffg_context *context = ffg_context_process();
+	siginfo_t *info = siginfo;
+	ucontext_t *frame = ucontext;
+	struct ffg_violation v = { .reason = FFG_REASON_GATE };
+	uintptr_t ip = frame->uc_mcontext.gregs[REG_RIP];
+	uintptr_t address = signal == SIGSEGV ? (uintptr_t)info->si_addr : 0;
+
+	/* Sent by somebody, or no business of ours. */
+	if (!context || info->si_code <= 0 || (signal != SIGSEGV && signal != SIGILL))
+		return 0;
+	if (signal == SIGSEGV && ffg_gate_mend(frame))
+		return 1;
+	if (signal == SIGSEGV && in_stack_guard(address)) {
+		v.reason = FFG_REASON_STACK;
+	} else if (ffg_gate_contains(ip)) {
+		v.advice = ffg_gate_explain(ip);
+	} else {
+		return signal == SIGSEGV && ffg_context_owns(context, address) &&
+		       judge(context, info, frame);
+	}
+	v.address = signal == SIGSEGV ? address : ip;
+	v.access = signal == SIGSEGV ? access_of(frame) : (int)FFG_ACCESS_EXEC;
+	v.forked = context->forked || context->pid != getpid();
+	violate(&v, context, info, frame);
+	return 1;
+}
+
+/* ---- the handler ---- */
+
+static void handler(int signal, siginfo_t *info, void *ucontext)
+{
+	int saved = errno;
+
+	if (unwinding && signal == SIGSEGV)
+		siglongjmp(*unwinding, 1);
+	if (!ffg_violation_handle(signal, info, ucontext))
+		ffg_chain_pass(signal, info, ucontext);
+	errno = saved;
+}
+
+static _Unwind_Reason_Code backtrace_stop(struct _Unwind_Context *frame, void *data)
+{
+	(void)frame;
+	(void)data;
+	return _URC_END_OF_STACK;
+}
+
+int ffg_violation_install(void)
+{
+	static const int signals[] = { SIGSEGV, SIGILL };
+
+	/* The unwinder sets up its tables at its first use: not in a handler. */
+	_Unwind_Backtrace(backtrace_stop, NULL);
+	for (unsigned int i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		int error = ffg_chain_install(signals[i], handler);
+
+		if (error)
+			return ffg_fail_errno(error, "cannot handle signal %d", signals[i]);
+	}
+	return 0;
+}
+
+void ffg_violation_remove(void)
+{
+	/*
+	 * The handlers stay: the program may have saved ours as "old" through a way that
+	 * does not pass sigaction().  Without a context they pass everything on.
+	 */
+}
