@@ -282,6 +282,10 @@ FFG_API int ffg_call_free(struct ffg_call *call);
 
 /* ---- violations ---- */
 
+/* Reasons that only the library sees, beside FFG_REASON_* of <linux/ffiguard.h> */
+#define FFG_REASON_STACK	64	/* the foreign stack is used up */
+#define FFG_REASON_GATE		65	/* the gate was entered or left with rights that do not match; advice says how */
+
 #define FFG_BACKTRACE_MAX 16
 
 struct ffg_frame {
