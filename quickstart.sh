@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # quickstart.sh demo|check [--yes]: from a bare Debian 12 to a running result.
@@ -71,6 +71,7 @@ check_system()
 # A file of ours stands for "installed" nowhere: dpkg is asked, which is quick.
 missing_packages()
 {
+	# shellcheck disable=SC2048 # a list of words
 	for package in $*; do
 		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
 			printf '%s ' "$package"
@@ -109,7 +110,7 @@ install_packages()
 configure()
 {
 	cd "$top"
-	if [ ! -x configure ] || [ -n "$(find configure.ac m4/ffg_*.m4 ./*.am */*.am -newer configure)" ]; then
+	if [ ! -x configure ] || [ -n "$(find configure.ac m4/ffg_*.m4 Makefile.am ./*/Makefile.am -newer configure)" ]; then
 		say "making configure"
 		./bootstrap
 	fi
