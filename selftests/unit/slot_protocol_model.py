@@ -70,10 +70,13 @@ RULES = {              # name: (property that breaks without it, in which config
     'citations': ('S2', 'signal, revoke, fault', 'revoke marks stale the other records that cite its slots (removed: it drops them from the slots\' lists only)'),
     'faultpath': ('A1', 'revoke one of a shared set', 'a fault on a valid grant asks the module'),
     'faultvalid': ('S', 'revoke', 'the module serves a fault only for a live record that grants the object'),
-    'faulthold': ('S2', 'revoke, other holder, 2 slots', 'the fault handler stores held before it opens the frame PKRU'),
-    'faultcompare': ('S2', 'revoke, other holder, 2 slots', '... and compares the record word between the two'),
-    'faultimage': ('S2', 'revoke, other holder, 2 slots', '... and replaces all slot bits of the frame PKRU, not only the new ones'),
-    'faultrelease': ('L1', 'revoke, both fault', '... and gives up what it holds before it asks (removed: its own line is exempt from the scan)'),
+    'faulthold': ('S2', 'revoke, other holder, 2 slots', 'FAULT stores the new word as held before it returns the PKRU for the frame'),
+    'faultlock': ('S2', 'revoke, other holder, 2 slots', '... under the mutex (removed: the handler stores it afterwards)'),
+    'faultimage': ('S2', 'revoke, other holder, 2 slots', '... and all slot bits of the frame PKRU are replaced, not only the new ones'),
+    'faultframe': ('S2', 'revoke, fault in a handler', 'a fault is served only if the PKRU of its frame is what the line holds, not in a handler on top'),
+    'faultown': ('A1', 'revoke, other holder, 1 slot', 'the scan of FAULT does not count the held word of its own line'),
+    'faultouter': ('S2', 'fault in a nested call', '... but counts its OUTER'),
+    'faultnowait': ('L1', 'revoke, both fault', 'FAULT does not wait'),
     'recordid': ('S2', 'revoke, record memory reused', 'a record id in a line is never reused for other grants'),
     'unwindclose': ('S2', 'revoke', 'recovery closes before it stores back'),
     'unwindrestore': ('S2', 'recovery in a handler', 'recovery stores back what the outer frames held'),
@@ -286,6 +289,10 @@ class Model:
                     go('calls with record %d' % item, t._replace(frames=(Fr('c', item, 'load'),), pos=t.pos + 1))
             return
         if f.kind == 's':
+            if not on['faultframe'] and f.image is not None and not f.w and st.K is None:
+                for o in self.grants.get(t.rec, {}):
+                    u = self.drain(t)
+                    go('handler touches object %d: ioctl FAULT' % o, u._replace(frames=top('k', o=o, w=1)), K=Op(i, 'bind', 0, self.lives(st, t.rec)))
             go('sigreturn', t._replace(frames=t.frames[:-1], pkru=f.image))
             return
         R, flt = c.recs[f.rid], f.image is not None
@@ -297,7 +304,7 @@ class Model:
             go('loads word %s' % self.show(w), t._replace(rec=f.rid, frames=top('outer' if deep else 'store', w=w, **kw)))
         elif f.pc == 'outer':
             push('nests', 1, f.sout & f.saved, top('store' if on['hold'] else 'compare'))
-        elif f.pc == 'store' and not flt:
+        elif f.pc == 'store':
             if on['hold']:
                 push('stores', 0, f.w, top('compare'))
             elif self.word(st, f.rid) == f.w:
@@ -306,7 +313,7 @@ class Model:
                 go('compare: stale', t._replace(frames=top('io')))
         elif f.pc == 'late':
             push('then opens, stores', 0, f.w, top('foreign'), pkru=f.w)
-        elif f.pc == 'compare' and not flt:
+        elif f.pc == 'compare':
             if self.word(st, f.rid) == f.w or not on['compare'] and not f.w & 1 and self.held(f.w):
                 if on['oneword']:
                     go('word is the same, opens %s' % self.show(f.w), t._replace(pkru=f.w, frames=top('foreign')))
@@ -331,18 +338,8 @@ class Model:
             go('wait times out', self.fail(t, f), evt=st.evt | R.sets)
         elif f.pc == 'foreign':
             self.foreign(st, i, t, f, R, go, top)
-        elif f.pc == 'fault':                           # SIGSEGV handler, release form: as a callback does
-            push('fault handler releases', 0, f.saved, top('io'))
-        elif f.pc == 'store':                           # SIGSEGV handler after FAULT
-            if on['faulthold']:
-                push('fault handler stores', 0, f.w, top('compare' if on['faultcompare'] else 'freturn'))
-            else:
-                go('fault handler does not store', t._replace(frames=top('freturn')))
-        elif f.pc == 'compare':
-            if self.word(st, t.rec) == f.w:
-                go('fault handler: word is the same', t._replace(frames=top('freturn')))
-            else:
-                go('fault handler: word is stale', t._replace(frames=top('fault' if on['faultrelease'] else 'io')))
+        elif f.pc == 'fstore':
+            push('fault handler stores', 0, f.w, top('freturn'))
         elif f.pc == 'freturn':
             pk = f.w if on['faultimage'] else f.image & f.w
             go('fault handler returns, PKRU %s' % self.show(pk), t._replace(pkru=pk, frames=top('foreign', image=None, o=0)))
@@ -398,6 +395,8 @@ class Model:
             go(label + ', call ends', self.pop(t), T=T, M=-1 if R.lock and st.M == i else st.M)
 
     def fail(self, t, f):                               # FFG_E_BUSY or a dead record
+        if f.kind == 's':
+            return t._replace(frames=t.frames[:-1] + (f._replace(pc=''),))
         if f.stage == 0 and f.image is None:
             return self.pop(t)
         return t._replace(frames=t.frames[:-1] + (f._replace(pc='unwind', stage=f.stage or 1),))
@@ -411,9 +410,9 @@ class Model:
                     if not st.dead >> f.rid & 1:
                         self.errs.append(('A1', 't%d cannot touch object %d, which its call was granted' % (i, o)))
                     continue
-                go('touches object %d: fault' % o, t._replace(pkru=None, frames=top('fault' if on['faultrelease'] else 'io', image=t.pkru, o=o, stage=f.stage or 1)))
+                go('touches object %d: fault' % o, t._replace(pkru=None, frames=top('io', image=t.pkru, o=o, stage=f.stage or 1)))
         if R.viol:
-            go('violates', t._replace(pkru=None, frames=top('fault' if on['faultrelease'] else 'io', image=t.pkru, o=-1, stage=f.stage or 1)))
+            go('violates', t._replace(pkru=None, frames=top('io', image=t.pkru, o=-1, stage=f.stage or 1)))
         if R.lock and f.stage in (0, 1) and st.M != i:
             if st.M < 0:
                 go('foreign code takes the library mutex', t, M=i)
@@ -462,15 +461,12 @@ class Model:
                 go('revoke returns', K=None, T=rep(st.T, K.tid, t._replace(frames=(), pos=t.pos + 1)))
             return
         flt = f.image is not None
-        own = flt and not on['faultrelease']        # this line's held word is replaced before anything opens
+        own = flt                                       # this line's held word is replaced before anything opens
         if K.pc == 0:
-            if flt and on['faultvalid'] and (st.dead >> K.rid & 1 or f.o not in self.grants.get(K.rid, {})):
-                if not st.dead >> f.rid & 1 and f.o in self.grants[f.rid]:
+            if flt and (f.o < 0 or on['faultvalid'] and (st.dead >> K.rid & 1 or f.o not in self.grants.get(K.rid, {}))):
+                if not st.dead >> f.rid & 1 and f.o in self.grants.get(f.rid, {}):
                     self.errs.append(('A1', 'fault of t%d on object %d, granted, is taken for a violation' % (K.tid, f.o)))
-                go('violation', K=None, T=setf('unwind'))
-                return
-            if flt and f.o < 0:
-                go('violation', K=None, T=setf('unwind'))
+                go('violation', K=None, T=setf('unwind' if f.kind == 'c' else ''))
                 return
             if not flt and st.dead >> K.rid & 1 and on['dead']:
                 if f.stage == 3:
@@ -480,9 +476,13 @@ class Model:
                 return
             w, need, mine = self.plan(st, K.rid)
             if not need:
-                kw = dict(w=w) if flt else {}
-                go('publishes %s' % self.show(w), word=rep(st.word, self.at[K.rid], w), K=None, evt=st.evt & ~(1 << 8 + self.at[K.rid]),
-                   T=setf('store' if flt and not on['faultrelease'] else 'load', **kw))
+                T = setf('load')
+                if flt:
+                    pc = '' if f.kind == 's' else 'freturn' if on['faultlock'] or not on['faulthold'] else 'fstore'
+                    T = setf(pc, w=w)
+                    if on['faulthold'] and on['faultlock']:
+                        T = rep(T, K.tid, T[K.tid]._replace(cur=w))
+                go('publishes %s' % self.show(w), word=rep(st.word, self.at[K.rid], w), K=None, evt=st.evt & ~(1 << 8 + self.at[K.rid]), T=T)
                 return
             g = self.grants[K.rid]
             grp = tuple(o for o in need if g[o] == g[need[0]] or not on['rights'])
@@ -530,8 +530,10 @@ class Model:
 
     def busy(self, st, i, ev, own):
         u = st.T[i]
-        h = self.held(u.cur) if not own else 0
-        return (h | (self.held(u.out) if self.rules['outerscan'] else 0)) & ev
+        h = 0 if own and self.rules['faultown'] else self.held(u.cur)
+        if self.rules['outerscan'] and (self.rules['faultouter'] or not own):
+            h |= self.held(u.out)
+        return h & ev
 
     def rekey(self, st, objs, flush):
         tlb = st.tlb if flush else tuple(x | 1 << st.key[o] if o in objs and st.key[o] >= 0 else x for o, x in enumerate(st.tlb))
@@ -541,7 +543,10 @@ class Model:
         on, ev = self.rules, forced | sum(1 << v for v in cand)
         holders = [i for i, u in enumerate(st.T) if u.att and (u.alive or not on['deadskip']) and self.busy(st, i, ev, own and i == K.tid)]
         others = any(g.kind == 'c' for g in t.frames[:-1])
-        may = not others and (f.stage or self.held(t.cur) == 0) or not on['nowait']
+        if f.image is not None:
+            may = not on['faultnowait']
+        else:
+            may = not others and (f.stage or self.held(t.cur) == 0) or not on['nowait']
         if not may:
             if holders == [K.tid] and not any(g.kind == 's' for g in t.frames):
                 self.errs.append(('A1', 't%d finds no slot because of itself' % K.tid))
@@ -623,7 +628,7 @@ RECS = {1: Rec(((A, INOUT),)), 2: Rec(((B, INOUT),)), 3: Rec(((A, INOUT), (B, IN
         15: Rec(((A, INOUT),), viol=1), 16: Rec(((A, INOUT),), cb=-1), 17: Rec(((B, INOUT), (C, INOUT))), 18: Rec(((B, IN), (A, IN))),
         19: Rec(((B, INOUT), (A, INOUT)), cb=2),
         20: Rec(((A, INOUT), (B, INOUT)), reuses=1),
-        21: Rec(((C, INOUT),)), 22: Rec(((C, INOUT),), sets=1), 23: Rec(((A, INOUT),), cb=15)}
+        21: Rec(((C, INOUT),)), 22: Rec(((C, INOUT),), sets=1), 24: Rec(((B, INOUT),)), 23: Rec(((A, INOUT),), cb=15)}
 
 
 def configs():
@@ -645,6 +650,8 @@ def configs():
     yield cfg('revoke, other holder, 1 slot', 1, 1, [[8], [1], [('rev', 1)]], a)
     yield cfg('revoke, other holder, 2 slots', 2, 2, [[8], [('rev', 1), 2]], a)
     yield cfg('revoke, record memory reused', 2, 2, [[1], [('rev', 1), 20]], a)
+    yield cfg('revoke, fault in a handler', 2, 2, [[8], [('rev', 1), 2]], a, sig={0: (1, 0)})
+    yield cfg('fault in a nested call', 2, 2, [[1], [('rev', 24)]], ab, sig={0: (1, 2)})
     yield cfg('revoke one of a shared set', 1, 2, [[3], [('rev', 1), 2]])
     yield cfg('revoke, both fault', 2, 2, [[3], [19], [('rev', 1)]], ab)
     yield cfg('callbacks', 1, 2, [[6], [7]], a, bounded=True)
