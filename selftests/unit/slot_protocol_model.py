@@ -39,7 +39,7 @@ from collections import namedtuple
 Rec = namedtuple('Rec', 'grants cb lock after sets clone fork viol reuses', defaults=(0, 0, 0, 0, None, 0, 0, 0))
 Fr = namedtuple('Fr', 'kind rid pc stage w saved sout image o', defaults=('', 0, 0, None, None, None, 0))
 Th = namedtuple('Th', 'alive pos frames pkru cur out buf rec att flag sigs')
-Op = namedtuple('Op', 'tid op pc rid ev v i tried grp', defaults=(0, 0, 0, 0, 0, 0, ()))
+Op = namedtuple('Op', 'tid op pc rid ev v i tried grp half', defaults=(0, 0, 0, 0, 0, 0, (), -1))
 St = namedtuple('St', 'word dead key tlb K T M evt kills ghost')
 CAP = 2
 IN, INOUT = 1, 2
@@ -59,6 +59,7 @@ RULES = {              # name: (property that breaks without it, in which config
     'writedis': ('S2', 'rights, no slot to spare', 'an IN grant opens its slot with the write-disable bit'),
     'nest': ('S2', 'signals, 1 slot', 'a call on a line that holds something first adds it to OUTER'),
     'outerscan': ('S2', 'signals, 1 slot', 'the scan looks at OUTER as well'),
+    'oneload': ('S2', 'signals, 3 objects', 'the scan loads the held word and OUTER of a line with one load'),
     'restore': ('S2', 'signals, same object', 'exit stores back what the line held before the acquire'),
     'nestorder': ('S2', 'signals, 3 objects', 'nested exit restores the held word before OUTER'),
     'recrest': ('R1', 'signals, 1 slot', 'exit restores the record index of the line'),
@@ -509,10 +510,12 @@ class Model:
                 K = K._replace(i=K.i + 1)
             if K.i == len(st.T):
                 go('scan is clean', K=K._replace(pc=3, tried=0))
-            elif self.busy(st, K.i, ev, own and K.i == K.tid):
-                go('line %d holds' % K.i, K=K._replace(pc=0, tried=K.tried | 1 << K.v, i=0, grp=()))
+            elif not on['oneload'] and K.half < 0:
+                go('loads held of line %d' % K.i, K=K._replace(half=self.busy(st, K.i, ev, own and K.i == K.tid, 1)))
+            elif K.half | self.busy(st, K.i, ev, own and K.i == K.tid, 2) if K.half >= 0 else self.busy(st, K.i, ev, own and K.i == K.tid):
+                go('line %d holds' % K.i, K=K._replace(pc=0, tried=K.tried | 1 << K.v, i=0, grp=(), half=-1))
             else:
-                go('line %d is clear' % K.i, K=K._replace(i=K.i + 1))
+                go('line %d is clear' % K.i, K=K._replace(i=K.i + 1, half=-1))
         elif K.pc == 3:
             old = [o for o in range(c.objs) if st.key[o] >= 0 and K.ev >> st.key[o] & 1]
             if not on['safefirst']:
@@ -528,10 +531,10 @@ class Model:
             key = tuple(K.v if o in K.grp else k for o, k in enumerate(key))
             go('keys %s with slot %d' % (K.grp, K.v), key=key, K=Op(K.tid, 'bind', 0, K.rid))
 
-    def busy(self, st, i, ev, own):
+    def busy(self, st, i, ev, own, part=3):             # part: 1 held word, 2 OUTER, 3 both in one load
         u = st.T[i]
-        h = 0 if own and self.rules['faultown'] else self.held(u.cur)
-        if self.rules['outerscan'] and (self.rules['faultouter'] or not own):
+        h = self.held(u.cur) if part & 1 and not (own and self.rules['faultown']) else 0
+        if part & 2 and self.rules['outerscan'] and (self.rules['faultouter'] or not own):
             h |= self.held(u.out)
         return h & ev
 
