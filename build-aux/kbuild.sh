@@ -67,6 +67,13 @@ if [ -n "$kernel" ]; then
 		done
 	fi
 fi
+# "make -n" runs this script all the same, since it shares the job slots.
+first=${MAKEFLAGS:-}
+first=${first%% *}
+case $first in
+-*|*=*) ;;
+*n*) echo "kbuild.sh --kdir $kdir --out $out $*"; exit 0 ;;
+esac
 [ -n "$kdir" ] || { usage >&2; die "--kernel or --kdir is missing"; }
 [ -e "$kdir/Makefile" ] ||
 	die "$kdir is no kernel build tree; install linux-headers or give another one"
