@@ -3,7 +3,8 @@
  * What the files of the library share.  Nothing here is part of the interface.
  *
  * Locks, outermost first:
- *   ffg_context_mutex	opening, closing, fork; guards ffg_context_process
+ *   context_mutex	(context.c) opening, closing, fork
+ *   thread_mutex	(thread.c) list of attached threads
  *   context->lock	lists and counters of the context, and the members so marked
  *   call->lock		grants and record of one call
  * None is taken in a signal handler or on the path of a guarded call; the slow path
@@ -126,15 +127,19 @@ struct ffg_thread {
 	/* ffg_gate_call() in progress: what the report says; see ffg_gate_running() */
 	struct ffg_domain *domain;
 	const char *what;
-	/* last entry of a call that could not be made, for ffg_call_error() */
-	const struct ffg_call *failed_call;
-	int failed_error;
+	struct ffg_line **line_slot;	/* the thread's ffg_gate_line, for whoever closes the context */
+	struct ffg_thread *next, **link;	/* all attached threads, under the mutex of thread.c */
 };
 
 /* State of the calling thread or NULL if it is not attached.  Async-signal-safe, also in foreign mode. */
 struct ffg_thread *ffg_thread_self(void);
-/* Undo the attach of the calling thread; for detach, close and the forked child. */
-void ffg_thread_forget(void);
+/* The context closes: every thread is detached. */
+void ffg_thread_close(struct ffg_context *context);
+/* In a forked child: no thread is attached, the stacks of the parent's threads are unmapped. */
+void ffg_thread_fork(void);
+/* Around fork(), so that the child does not inherit a lock that another thread holds. */
+void ffg_thread_lock(void);
+void ffg_thread_unlock(void);
 int ffg_stack_new(struct ffg_stack *stack, size_t size);
 void ffg_stack_free(struct ffg_stack *stack);
 
@@ -179,9 +184,16 @@ struct ffg_call {
 	struct ffg_grant_desc *grants;
 	bool recorded;			/* record and serial are valid */
 	bool revoked;
+	bool changed;			/* grants were added since the record was made */
 	uint32_t record;
 	uint64_t serial;
 };
+
+/* The calls of the library itself, with the context. */
+int ffg_call_open(struct ffg_context *context);
+void ffg_call_close(struct ffg_context *context);
+/* In a forked child: free the calls' memory. */
+void ffg_call_forget(struct ffg_context *context);
 
 /* ---- domain.c (of which call.c needs this much; the rest of the struct is domain.c's) ---- */
 
@@ -236,16 +248,18 @@ const char *ffg_gate_explain(uintptr_t ip);
  */
 bool ffg_gate_mend(void *ucontext);
 
-/* Set up and take down with the context; under ffg_context_mutex. */
+/* Set up and take down with the context; under context_mutex. */
 int ffg_gate_open(struct ffg_context *context);
 void ffg_gate_close(struct ffg_context *context);
 /* In a forked child: every entry fails with FFG_E_FORKED from now on. */
 void ffg_gate_fork(struct ffg_context *context);
-/* Entries: index of a free one or -1; point one at a record or, with NULL, at @error. */
-int ffg_gate_thunk_take(void);
+/* Entries: index of a free one or -1; point one at a record or, with NULL, let it fail with @error. */
+int ffg_gate_thunk_take(struct ffg_call *call);
 void ffg_gate_thunk_set(unsigned int thunk, const struct ffg_record *record, int error);
 void ffg_gate_thunk_give(unsigned int thunk);
 void *ffg_gate_thunk_address(unsigned int thunk);
+/* Error of this thread's last entry of @call that could not be made, then 0. */
+int ffg_gate_error(const struct ffg_call *call);
 /* Fills @user for FFG_IOC_GRANT. */
 void ffg_gate_record(struct ffg_call *call, uint64_t user[14]);
 
