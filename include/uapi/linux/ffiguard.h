@@ -154,22 +154,26 @@ struct ffg_limits {
  *
  * @fpkru is at once the PKRU value of foreign mode and the statement "this thread
  * may have these slots open": the module takes no slot from an object as long
- * as a line leaves its bits clear.  -1: nothing open, not in a call.
+ * as a line leaves its bits clear.  FFG_LINE_IDLE: nothing open, not in a call.
  * Written by the owning thread with plain stores; by the module in
  * FFG_IOC_FAULT, which is the owning thread too.
+ *
+ * @outer stands beside it because the module reads both with one load: a call that
+ * is made on top of an interrupted one stores @outer before @fpkru when it begins, and
+ * @fpkru before @outer when it ends, so that every instant shows all that is held.
  */
 struct ffg_line {
+	__u32 outer;		/* AND of what interrupted calls hold; FFG_LINE_IDLE: none */
 	__u32 fpkru;		/* PKRU in foreign mode; FFG_LINE_IDLE: none */
 	__u32 tpkru;		/* PKRU to go back to; FFG_LINE_IDLE: in trusted mode */
+	__u32 mxcsr;
 	__u64 record;		/* address of the record of the running call */
 	__u64 tsp;		/* trusted stack pointer */
 	__u64 fsp;		/* top of the foreign stack */
 	__u64 fs_base;		/* fs base of the thread; written by the module at attach */
 	__u64 foreign_fs_base;	/* reserved: fs base in foreign mode */
-	__u32 mxcsr;
 	__u32 fcw;
 	__u32 wake;		/* set by the module: FFG_IOC_WAKE after the call */
-	__u32 outer;		/* AND of what interrupted calls hold; FFG_LINE_IDLE: none */
 	__u64 self;		/* index << FFG_LINE_SHIFT; written by the module at attach */
 	__u64 calls;		/* reserved: calls counted for watchdogs */
 	__u64 user[6];		/* the library's */
@@ -404,9 +408,10 @@ struct ffg_grant {
  *
  * Binds each object of the record to a slot: one that it has, a free one, or the coldest
  * that no thread holds; if there are too few, the read-only grants share one slot and the writable
- * ones another.  Errors: -ENOENT no such record, or revoked; -EBUSY other threads hold
+ * ones another.  Errors: -ENOENT no such record; -ESTALE it was revoked; -EBUSY other threads hold
  * the slots (after the wait, if any); -EDEADLK the caller may not wait because it
- * holds slots itself; -EKEYREVOKED a slot's key is gone.
+ * holds slots itself; -EINTR a signal came while it waited; -EKEYREVOKED a
+ * key is gone.
  */
 struct ffg_bind {
 	__u32 size;
@@ -427,7 +432,9 @@ struct ffg_record_id {
 /**
  * struct ffg_revoke - FFG_IOC_REVOKE, end call records and their grants
  * @size: sizeof(struct ffg_revoke)
- * @flags: must be 0
+ * @flags: FFG_REVOKE_KEEP: end the grants, but keep the records, dead: FFG_IOC_BIND
+ *	answers -ESTALE, and their indices are not given to others until they are
+ *	revoked without this flag.  For records that a thread may still be about to enter.
  * @count: entries at @records, 1 to FFG_BATCH_MAX
  * @damage_count: as in struct ffg_object_batch, for the objects of the records
  * @records: address of an array of struct ffg_record_id
@@ -446,6 +453,8 @@ struct ffg_revoke {
 	__aligned_u64 records;
 	__aligned_u64 damage;
 };
+
+#define FFG_REVOKE_KEEP		(1U << 0)
 
 /**
  * struct ffg_wake - FFG_IOC_WAKE, tell waiters that the calling thread let go of its slots
@@ -497,7 +506,9 @@ struct ffg_wake {
  * @grant_offset: out: range granted to the running call, if the object is
  * @grant_length: out
  * @grant_rights: out: FFG_RIGHT_*; 0: not granted to the running call
- * @pkru: out: PKRU for the interrupted code, with FFG_VERDICT_RETRY
+ * @pkru: in: PKRU of the interrupted code, from the signal frame; only foreign code that
+ *	runs in the call, not a signal handler on top of it, is served;
+ *	out: what it has to become, with FFG_VERDICT_RETRY
  * @owner: out: thread id of the holder, with FFG_REASON_OTHER_CALL
  * @slot: out: protection key of the page if bound, else 0
  *

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Grants: call records come to life with their grants, and end. */
+#include <linux/ktime.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "batch.h"
+#include "bind.h"
+#include "context.h"
+#include "grant.h"
+#include "object.h"
+#include "trace.h"
+
+#define FFG_USER_WORDS	ARRAY_SIZE(((struct ffg_record *)0)->user)
+
+/* Check what does not need the objects. */
+static int ffg_grant_valid(const struct ffg_grant_desc *desc, u32 count)
+{
+	for (u32 i = 0; i < count; i++) {
+		if (desc[i].reserved || !desc[i].length)
+			return -EINVAL;
+		if (desc[i].rights != FFG_RIGHT_READ &&
+		    desc[i].rights != (FFG_RIGHT_READ | FFG_RIGHT_WRITE))
+			return -EINVAL;
+		for (u32 j = 0; j < i; j++)
+			if (desc[j].object == desc[i].object)
+				return -EEXIST;
+	}
+	return 0;
+}
+
+/* Fill in a grant; the caller holds the arena mutex. */
+static int ffg_grant_resolve(struct ffg_context *ctx, struct ffg_record_grant *grant,
+			     const struct ffg_grant_desc *desc)
+{
+	struct ffg_object *object = ffg_object_find(ctx, desc->object);
+	u64 from, to;
+
+	if (!object)
+		return -ENOENT;
+	if (desc->offset >= object->length || desc->length > object->length - desc->offset)
+		return -ERANGE;
+	from = object->head + desc->offset;
+	to = from + desc->length;
+	grant->object = object;
+	grant->handle = object->handle;
+	grant->offset = desc->offset;
+	grant->length = desc->length;
+	grant->first = from >> PAGE_SHIFT;
+	grant->pages = DIV_ROUND_UP(to, PAGE_SIZE) - grant->first;
+	grant->rights = desc->rights;
+	return 0;
+}
+
+static int ffg_grant_commit(struct ffg_context *ctx, struct ffg_call_record *record,
+			    const struct ffg_grant_desc *desc, const u64 *user)
+{
+	int err = 0;
+
+	mutex_lock(&ctx->lock);
+	if (ctx->dead)
+		err = -ESHUTDOWN;
+	else if (!ctx->records.base || !ctx->arena.vma)
+		err = -ENODATA;
+	for (unsigned int i = 0; i < record->count && !err; i++)
+		err = ffg_grant_resolve(ctx, &record->grants[i], &desc[i]);
+	if (err)
+		goto unlock;
+	for (unsigned int i = 0; i < record->count; i++) {
+		struct ffg_record_grant *grant = &record->grants[i];
+
+		list_add_tail(&grant->by_object, &grant->object->grants);
+		grant->object->grant_count++;
+		trace_ffg_grant(record->index, grant->handle, grant->offset, grant->length,
+				grant->rights);
+		ffg_count(ctx, FFG_STAT_GRANTS);
+	}
+	ffg_record_publish(ctx, record, user);
+unlock:
+	mutex_unlock(&ctx->lock);
+	return err;
+}
+
+/* End the grants of a record.  The caller holds mmap_lock (read) and the arena mutex. */
+static void ffg_record_revoke(struct ffg_context *ctx, struct ffg_call_record *record,
+			      struct ffg_damages *damages)
+{
+	struct ffg_damage damage;
+
+	if (record->revoked)
+		return;
+	record->revoked = true;
+	WRITE_ONCE(record->shared->word, ctx->pkru_all | FFG_WORD_STALE);
+	for (unsigned int i = 0; i < record->count; i++) {
+		struct ffg_record_grant *grant = &record->grants[i];
+		struct ffg_object *object = grant->object;
+
+		/*
+		 * A thread may be inside a call with this record, and others inside calls with other records
+		 * that grant the object too: the slot is closed to all, and those others bind anew.
+		 */
+		if (record->bound && object->binding) {
+			ffg_bind_dissolve(ctx, object->binding);
+		}
+		list_del(&grant->by_object);
+		object->grant_count--;
+		grant->object = NULL;
+		if (damages && ffg_object_damaged(ctx, object, &damage))
+			ffg_damages_add(damages, &damage);
+	}
+	trace_ffg_revoke(record->index, record->count);
+	ffg_count(ctx, FFG_STAT_REVOKES);
+}
+
+/* May all of the batch be revoked?  Marks them, to find one that stands there twice. */
+static int ffg_revoke_may(struct ffg_context *ctx, const struct ffg_record_id *ids, u32 count)
+{
+	struct ffg_call_record *record;
+	int err = 0;
+	u32 i;
+
+	for (i = 0; i < count && !err; i++) {
+		record = ffg_record_find(ctx, ids[i].record, ids[i].serial);
+		if (!record || record->retiring)
+			err = -ENOENT;
+		else
+			record->retiring = true;
+	}
+	if (err)
+		i--;	/* the one that failed was not marked here */
+	while (i--)
+		ffg_record_find(ctx, ids[i].record, ids[i].serial)->retiring = false;
+	return err;
+}
+
+/* Revoke all of the batch or none; *gone: list of records to free. */
+static int ffg_revoke_commit(struct ffg_context *ctx, const struct ffg_record_id *ids, u32 count,
+			     bool keep, struct ffg_damages *damages, struct ffg_call_record **gone)
+{
+	int err;
+
+	if (mmap_read_lock_killable(ctx->mm))
+		return -EINTR;
+	mutex_lock(&ctx->lock);
+	err = ctx->dead ? -ESHUTDOWN : ffg_revoke_may(ctx, ids, count);
+	for (u32 i = 0; i < count && !err; i++) {
+		struct ffg_call_record *record;
+
+		record = ffg_record_find(ctx, ids[i].record, ids[i].serial);
+		ffg_record_revoke(ctx, record, damages);
+		if (keep)
+			continue;
+		ffg_record_remove(ctx, record);
+		record->next_gone = *gone;
+		*gone = record;
+	}
+	mutex_unlock(&ctx->lock);
+	mmap_read_unlock(ctx->mm);
+	return err;
+}
+
+static void ffg_records_free(struct ffg_call_record *gone)
+{
+	while (gone) {
+		struct ffg_call_record *next = gone->next_gone;
+
+		kvfree(gone);
+		gone = next;
+	}
+}
+
+/**
+ * ffg_grant() - FFG_IOC_GRANT
+ * @ctx: context
+ * @arg: argument, in and out
+ *
+ * Return: 0 or an error of struct ffg_grant.
+ */
+int ffg_grant(struct ffg_context *ctx, struct ffg_grant *arg)
+{
+	struct ffg_call_record *record, *gone = NULL;
+	struct ffg_grant_desc *desc = NULL;
+	u64 user[FFG_USER_WORDS] = { 0 };
+	struct ffg_record_id id;
+	int err;
+
+	if (arg->flags & ~(FFG_BIND_NOW | FFG_BIND_WAIT) || arg->count > FFG_GRANTS_MAX ||
+	    arg->timeout_ns > NSEC_PER_SEC)
+		return -EINVAL;
+	if (arg->user && copy_from_user(user, u64_to_user_ptr(arg->user), sizeof(user)))
+		return -EFAULT;
+	if (arg->count) {
+		desc = ffg_batch_in(arg->grants, arg->count, sizeof(*desc));
+		if (IS_ERR(desc))
+			return PTR_ERR(desc);
+	}
+	err = ffg_grant_valid(desc, arg->count);
+	if (err)
+		goto free_desc;
+	record = ffg_record_new(ctx, arg->count);
+	if (IS_ERR(record)) {
+		err = PTR_ERR(record);
+		goto free_desc;
+	}
+	err = ffg_grant_commit(ctx, record, desc, user);
+	if (err) {
+		ffg_record_cancel(ctx, record);
+		goto free_desc;
+	}
+	/* It lives: another thread may revoke it from here on, so it is named, not pointed to. */
+	id = (struct ffg_record_id){ .record = record->index, .serial = record->serial };
+	if (arg->flags & FFG_BIND_NOW) {
+		err = ffg_bind_record(ctx, id.record, id.serial, arg->flags & FFG_BIND_WAIT,
+				      arg->timeout_ns);
+		if (err) {
+			ffg_revoke_commit(ctx, &id, 1, false, NULL, &gone);
+			ffg_records_free(gone);
+			goto free_desc;
+		}
+	}
+	arg->record = id.record;
+	arg->serial = id.serial;
+free_desc:
+	kvfree(desc);
+	return err;
+}
+
+/**
+ * ffg_revoke() - FFG_IOC_REVOKE
+ * @ctx: context
+ * @arg: argument, in and out
+ *
+ * Return: 0 or an error of struct ffg_revoke.
+ */
+int ffg_revoke(struct ffg_context *ctx, struct ffg_revoke *arg)
+{
+	struct ffg_call_record *gone = NULL;
+	struct ffg_damages damages;
+	struct ffg_record_id *ids;
+	int err;
+
+	if (arg->flags & ~FFG_REVOKE_KEEP)
+		return -EINVAL;
+	ids = ffg_batch_in(arg->records, arg->count, sizeof(*ids));
+	if (IS_ERR(ids))
+		return PTR_ERR(ids);
+	for (u32 i = 0; i < arg->count; i++)
+		if (ids[i].reserved) {
+			err = -EINVAL;
+			goto free_ids;
+		}
+	err = ffg_damages_begin(&damages, arg->damage, arg->damage_count);
+	if (err)
+		goto free_ids;
+	err = ffg_revoke_commit(ctx, ids, arg->count, arg->flags & FFG_REVOKE_KEEP, &damages,
+				&gone);
+	ffg_records_free(gone);
+	err = ffg_damages_end(&damages, err ? NULL : &arg->damage_count) ?: err;
+free_ids:
+	kvfree(ids);
+	return err;
+}
+
+/**
+ * ffg_grants_end_all() - the arena was unmapped: nothing is granted or bound any more
+ * @ctx: context
+ *
+ * PTEs are gone.  The caller holds the arena mutex.
+ */
+void ffg_grants_end_all(struct ffg_context *ctx)
+{
+	struct ffg_call_record *record;
+	unsigned long index;
+
+	xa_for_each(&ctx->records.table, index, record) {
+		record->revoked = true;
+		WRITE_ONCE(record->shared->word, ctx->pkru_all | FFG_WORD_STALE);
+		for (unsigned int i = 0; i < record->count; i++)
+			record->grants[i].object = NULL;
+	}
+}

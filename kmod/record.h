@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef FFG_RECORD_H
+#define FFG_RECORD_H
+
+#include <linux/list.h>
+#include <linux/mm_types.h>
+#include <linux/xarray.h>
+#include <linux/ffiguard.h>
+
+struct ffg_context;
+struct ffg_object;
+
+#define FFG_RECORDS_SIZE	((unsigned long)FFG_RECORDS_MAX << FFG_RECORD_SHIFT)
+#define FFG_RECORDS_PER_PAGE	(PAGE_SIZE >> FFG_RECORD_SHIFT)
+#define FFG_RECORD_PAGES	(FFG_RECORDS_SIZE >> PAGE_SHIFT)
+
+/**
+ * struct ffg_record_grant - one grant of a call record
+ * @record: record
+ * @object: object; NULL once the record is revoked
+ * @handle: its handle, for reports
+ * @offset: granted range
+ * @length: of the object
+ * @first: pages that the range touches
+ * @pages: number of them
+ * @rights: FFG_RIGHT_*
+ * @by_object: in object->grants
+ */
+struct ffg_record_grant {
+	struct ffg_call_record *record;
+	struct ffg_object *object;
+	u64 handle;
+	u64 offset;
+	u64 length;
+	unsigned long first;
+	unsigned long pages;
+	u32 rights;
+	struct list_head by_object;
+};
+
+/**
+ * struct ffg_call_record - what the module keeps of a call record
+ * @shared: what user space sees of it
+ * @index: index in the record mapping
+ * @serial: never reused
+ * @bound: a thread may have opened the slots of these grants
+ * @revoked: the grants have ended
+ * @retiring: stands in the batch that is being revoked
+ * @next_gone: in the list of records to be freed
+ * @count: length of @grants
+ * @grants: grants
+ *
+ * All of it under the arena mutex.
+ */
+struct ffg_call_record {
+	struct ffg_record *shared;
+	u32 index;
+	u64 serial;
+	bool bound;
+	bool revoked;
+	bool retiring;
+	struct ffg_call_record *next_gone;
+	unsigned int count;
+	struct ffg_record_grant grants[];
+};
+
+/**
+ * struct ffg_records - the call records of a context
+ * @pages: their shared memory; an entry is set once, under the arena mutex
+ * @table: struct ffg_call_record by index; entries change under the arena mutex
+ * @next: where the search for a free index goes on
+ * @serial: serial of the last record
+ * @base: address of the mapping, or 0
+ * @count: records alive
+ */
+struct ffg_records {
+	struct page **pages;
+	struct xarray table;
+	u32 next;
+	u64 serial;
+	unsigned long base;
+	unsigned int count;
+};
+
+void ffg_records_init(struct ffg_context *ctx);
+int ffg_records_alloc(struct ffg_context *ctx);
+void ffg_records_exit(struct ffg_context *ctx);
+int ffg_records_mmap(struct ffg_context *ctx, struct vm_area_struct *vma);
+
+struct ffg_call_record *ffg_record_new(struct ffg_context *ctx, unsigned int count);
+void ffg_record_cancel(struct ffg_context *ctx, struct ffg_call_record *record);
+void ffg_record_publish(struct ffg_context *ctx, struct ffg_call_record *record,
+			const u64 *user);
+void ffg_record_remove(struct ffg_context *ctx, struct ffg_call_record *record);
+struct ffg_call_record *ffg_record_find(struct ffg_context *ctx, u32 index, u64 serial);
+struct ffg_call_record *ffg_record_running(struct ffg_context *ctx, const struct ffg_line *line);
+struct ffg_record_grant *ffg_record_grant_of(struct ffg_call_record *record, u64 handle);
+
+#endif /* FFG_RECORD_H */

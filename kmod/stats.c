@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Counters. */
+#include <linux/percpu.h>
+
+#include "context.h"
+#include "stats.h"
+
+static DEFINE_PER_CPU(struct ffg_counters, ffg_counters_total);
+
+/**
+ * ffg_count() - one more
+ * @ctx: context
+ * @stat: of what
+ */
+void ffg_count(struct ffg_context *ctx, enum ffg_stat stat)
+{
+	this_cpu_inc(ctx->stats->count[stat]);
+	this_cpu_inc(ffg_counters_total.count[stat]);
+}
+
+/* Readers race with writers and may see a sum that is a little old. */
+static u64 ffg_sum(struct ffg_counters __percpu *counters, enum ffg_stat stat)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += data_race(per_cpu_ptr(counters, cpu)->count[stat]);
+	return sum;
+}
+
+/**
+ * ffg_stats() - FFG_IOC_STATS
+ * @ctx: context
+ * @arg: argument, in and out
+ *
+ * Return: 0 or -EINVAL.
+ */
+int ffg_stats(struct ffg_context *ctx, struct ffg_stats *arg)
+{
+	struct ffg_counters __percpu *counters = ctx->stats;
+	unsigned long now[FFG_RESOURCES];
+
+	if (arg->flags & ~FFG_STATS_TOTAL)
+		return -EINVAL;
+	if (arg->flags & FFG_STATS_TOTAL)
+		counters = &ffg_counters_total;
+	ffg_budget_used(arg->flags & FFG_STATS_TOTAL ? NULL : ctx, now);
+	arg->objects = now[FFG_OBJECTS];
+	arg->frames = now[FFG_FRAMES];
+	arg->tables = now[FFG_TABLES];
+	mutex_lock(&ctx->lock);
+	arg->records = ctx->records.count;
+	arg->lines = ctx->lines.count;
+	arg->quarantined = 0;
+	for (int i = 0; i < FFG_CLASSES; i++)
+		arg->quarantined += ctx->arena.classes[i].quarantine_count;
+	mutex_unlock(&ctx->lock);
+	arg->allocs = ffg_sum(counters, FFG_STAT_ALLOCS);
+	arg->frees = ffg_sum(counters, FFG_STAT_FREES);
+	arg->grants = ffg_sum(counters, FFG_STAT_GRANTS);
+	arg->revokes = ffg_sum(counters, FFG_STAT_REVOKES);
+	arg->binds = ffg_sum(counters, FFG_STAT_BINDS);
+	arg->bind_hits = ffg_sum(counters, FFG_STAT_BIND_HITS);
+	arg->evictions = ffg_sum(counters, FFG_STAT_EVICTIONS);
+	arg->shared = ffg_sum(counters, FFG_STAT_SHARED);
+	arg->busy = ffg_sum(counters, FFG_STAT_BUSY);
+	arg->waits = ffg_sum(counters, FFG_STAT_WAITS);
+	arg->faults = ffg_sum(counters, FFG_STAT_FAULTS);
+	arg->retries = ffg_sum(counters, FFG_STAT_RETRIES);
+	arg->violations = ffg_sum(counters, FFG_STAT_VIOLATIONS);
+	arg->damages = ffg_sum(counters, FFG_STAT_DAMAGES);
+	arg->ipis = ffg_sum(counters, FFG_STAT_IPIS);
+	return 0;
+}
