@@ -80,6 +80,8 @@ static void backtrace_get(struct backtrace *trace, uintptr_t ip)
 
 static const char *advice(const struct ffg_violation *v)
 {
+	if (v->forked && v->reason == FFG_REASON_GATE)
+		return "a child that foreign code forks has to end, or to exec, before its function returns";
 	if (v->forked)
 		return "open a context of its own in the child, or touch the object in the parent";
 	switch (v->reason) {
@@ -115,6 +117,7 @@ static void fill_origin(struct ffg_violation *v, const struct ffg_context *conte
 			const ucontext_t *frame)
 {
 	uintptr_t ip = frame->uc_mcontext.gregs[REG_RIP];
+	struct ffg_domain *domain;
 	struct backtrace trace;
 
 	v->size = sizeof(*v);
@@ -126,7 +129,7 @@ static void fill_origin(struct ffg_violation *v, const struct ffg_context *conte
 	if (!v->forked) {
 		/* It is ours: the call record, and the callback, need the keys. */
 		ffg_wrpkru(ffg_rdpkru() & ~context->ours);
-		v->function = ffg_gate_running(NULL);
+		v->function = ffg_gate_running(&domain);
 	}
 	if (!v->advice)
 		v->advice = advice(v);
@@ -178,13 +181,15 @@ static bool judge(const struct ffg_context *context, siginfo_t *info, ucontext_t
 		.address = (uintptr_t)info->si_addr,
 		.access = access_of(frame),
 	};
+	uint32_t *pkru = ffg_sys_frame_pkru(frame);
 	struct ffg_fault fault = {
 		.size = sizeof(fault),
 		.address = v.address,
 		.ip = frame->uc_mcontext.gregs[REG_RIP],
 		.access = v.access,
+		/* Without it the module takes the fault for one of trusted code, and serves nothing. */
+		.pkru = pkru ? *pkru : 0,
 	};
-	uint32_t *pkru;
 
 	if (context->forked || context->pid != getpid()) {
 		v.forked = 1;
@@ -195,12 +200,8 @@ static bool judge(const struct ffg_context *context, siginfo_t *info, ucontext_t
 	} else if (fault.verdict == FFG_VERDICT_NOT_OURS) {
 		return false;
 	} else if (fault.verdict == FFG_VERDICT_RETRY) {
-		pkru = ffg_sys_frame_pkru(frame);
-		if (pkru) {
-			*pkru = fault.pkru;
-			return true;
-		}
-		v.reason = FFG_REASON_BUSY;
+		*pkru = fault.pkru;
+		return true;
 	} else {
 		fill_verdict(&v, &fault);
 	}
@@ -237,14 +238,14 @@ FFG_API int ffg_violation_handle(int signal, void *siginfo, void *ucontext)
 	if (signal == SIGSEGV && in_stack_guard(address)) {
 		v.reason = FFG_REASON_STACK;
 	} else if (ffg_gate_contains(ip)) {
-		v.advice = ffg_gate_explain(ip);
+		v.forked = context->forked || context->pid != getpid();
+		v.advice = v.forked ? NULL : ffg_gate_explain(ip);
 	} else {
 		return signal == SIGSEGV && ffg_context_owns(context, address) &&
 		       judge(context, info, frame);
 	}
 	v.address = signal == SIGSEGV ? address : ip;
 	v.access = signal == SIGSEGV ? access_of(frame) : (int)FFG_ACCESS_EXEC;
-	v.forked = context->forked || context->pid != getpid();
 	violate(&v, context, info, frame);
 	return 1;
 }
