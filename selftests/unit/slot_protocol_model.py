@@ -71,13 +71,11 @@ RULES = {              # name: (property that breaks without it, in which config
     'citations': ('S2', 'signal, revoke, fault', 'revoke marks stale the other records that cite its slots (removed: it drops them from the slots\' lists only)'),
     'faultpath': ('A1', 'revoke one of a shared set', 'a fault on a valid grant asks the module'),
     'faultvalid': ('S', 'revoke', 'the module serves a fault only for a live record that grants the object'),
-    'faulthold': ('S2', 'revoke, other holder, 2 slots', 'FAULT stores the new word as held before it returns the PKRU for the frame'),
-    'faultlock': ('S2', 'revoke, other holder, 2 slots', '... under the mutex (removed: the handler stores it afterwards)'),
+    'faultrelease': ('L1', 'revoke, both fault', 'FAULT first gives up what its line holds (removed: that does not count in its scan)'),
+    'faultcompare': ('S2', 'revoke, other holder, 2 slots', '... takes the word only if it is valid, under the mutex'),
+    'faulthold': ('S2', 'revoke, other holder, 2 slots', '... stores it as held there before it returns'),
     'faultimage': ('S2', 'revoke, other holder, 2 slots', '... and all slot bits of the frame PKRU are replaced, not only the new ones'),
-    'faultframe': ('S2', 'revoke, fault in a handler', 'a fault is served only if the PKRU of its frame is what the line holds, not in a handler on top'),
-    'faultown': ('A1', 'revoke, other holder, 1 slot', 'the scan of FAULT does not count the held word of its own line'),
-    'faultouter': ('S2', 'fault in a nested call', '... but counts its OUTER'),
-    'faultnowait': ('L1', 'revoke, both fault', 'FAULT does not wait'),
+    'faultframe': ('S2', 'evict, touch in a handler', '... and serves only frames whose PKRU is what the line holds, not a handler on top'),
     'recordid': ('S2', 'revoke, record memory reused', 'a record id in a line is never reused for other grants'),
     'unwindclose': ('S2', 'revoke', 'recovery closes before it stores back'),
     'unwindrestore': ('S2', 'recovery in a handler', 'recovery stores back what the outer frames held'),
@@ -273,10 +271,14 @@ class Model:
         if st.kills and f:
             u = self.drain(t)._replace(alive=0, frames=(Fr('x', 0),) if on['exitwake'] else (), pkru=None)
             go('is killed', u, kills=st.kills - 1)
-        if t.sigs and f:
-            fs = t.frames[:-1] + (f._replace(pc='io'),) if f.pc == 'sleep' else t.frames
+        asks = f and f.image is not None and f.pc in ('io', 'take', 'sleep')    # inside FAULT, or asleep there
+        if t.sigs and f and (not asks or f.pc == 'sleep'):
+            fs, u = t.frames, t
+            if f.pc == 'sleep':                         # EINTR; FAULT opens nothing then, and the touch faults again
+                fs = fs[:-1] + (f._replace(pc='freturn', w=self.base) if asks else f._replace(pc='io'),)
+                u = self.drain(t)._replace(cur=self.base) if asks else t
             h = (Fr('c', c.sig[i][1], 'load'),) if c.sig[i][1] else ()
-            go('signal', t._replace(frames=fs + (Fr('s', 0, image=t.pkru),) + h, pkru=None, sigs=t.sigs - 1))
+            go('signal', u._replace(frames=fs + (Fr('s', 0, image=t.pkru),) + h, pkru=None, sigs=t.sigs - 1))
         if i not in c.unborn and not t.att and st.K is None and (not f if on['attach'] else t.pos):
             go('ioctl ATTACH', self.drain(t)._replace(att=True))
         if not f:
@@ -290,13 +292,12 @@ class Model:
                     go('calls with record %d' % item, t._replace(frames=(Fr('c', item, 'load'),), pos=t.pos + 1))
             return
         if f.kind == 's':
-            if not on['faultframe'] and f.image is not None and not f.w and st.K is None:
-                for o in self.grants.get(t.rec, {}):
-                    u = self.drain(t)
-                    go('handler touches object %d: ioctl FAULT' % o, u._replace(frames=top('k', o=o, w=1)), K=Op(i, 'bind', 0, self.lives(st, t.rec)))
-            go('sigreturn', t._replace(frames=t.frames[:-1], pkru=f.image))
-            return
-        R, flt = c.recs[f.rid], f.image is not None
+            if not f.pc:
+                go('sigreturn', t._replace(frames=t.frames[:-1], pkru=f.image))
+                for o in self.grants.get(t.rec, {}) if f.image is not None and not f.w and not on['faultframe'] else ():
+                    go('handler touches object %d: fault' % o, t._replace(frames=top('judge', o=o)))
+                return
+        R, flt = c.recs.get(f.rid, Rec(())), f.image is not None
         nested = f.saved is not None and f.saved != none and on['nest']
         if f.pc == 'load':
             kw = {} if f.stage else dict(saved=self.local(t, 0), sout=self.local(t, 1))
@@ -334,15 +335,31 @@ class Model:
             if t.flag and on['bowake']:
                 T, u = self.wake(T), u._replace(flag=0)
             rid = self.lives(st, t.rec if flt else f.rid)
-            go('ioctl %s record %d' % ('FAULT' if flt else 'BIND', rid), u._replace(frames=top('k')), T=T, K=Op(i, 'bind', 0, rid))
+            go('%s record %d' % ('FAULT binds' if flt else 'ioctl BIND', rid), u._replace(frames=top('k')), T=T, K=Op(i, 'bind', 0, rid))
+        elif f.pc == 'judge' and st.K is None:          # ioctl FAULT
+            rid, u = self.lives(st, t.rec), self.drain(t)
+            if f.o < 0 or on['faultvalid'] and (st.dead >> rid & 1 or f.o not in self.grants.get(rid, {})):
+                if not st.dead >> f.rid & 1 and f.o in self.grants.get(f.rid, {}):
+                    self.errs.append(('A1', 'fault of t%d on object %d, granted, is taken for a violation' % (i, f.o)))
+                go('ioctl FAULT: violation', self.fail(u, f))
+            else:
+                go('ioctl FAULT: valid', u._replace(frames=top('io'), **({'cur': none} if on['faultrelease'] else {})))
+        elif f.pc == 'take' and st.K is None:
+            w = self.word(st, t.rec)
+            if w & 1 and on['faultcompare']:
+                go('FAULT: stale again', t._replace(frames=top('io')))
+            else:
+                w &= ~1
+                go('FAULT returns %s' % self.show(w), self.drain(t)._replace(frames=top('freturn', w=w), **({'cur': w} if on['faulthold'] else {})))
         elif f.pc == 'sleep' and c.bounded and on['bounded']:
             go('wait times out', self.fail(t, f), evt=st.evt | R.sets)
         elif f.pc == 'foreign':
             self.foreign(st, i, t, f, R, go, top)
-        elif f.pc == 'fstore':
-            push('fault handler stores', 0, f.w, top('freturn'))
         elif f.pc == 'freturn':
             pk = f.w if on['faultimage'] else f.image & f.w
+            if f.kind == 's':
+                go('fault handler returns to the handler', t._replace(frames=top('', w=1)))
+                return
             go('fault handler returns, PKRU %s' % self.show(pk), t._replace(pkru=pk, frames=top('foreign', image=None, o=0)))
         elif f.pc == 'unwind':
             v = f.saved if on['unwindrestore'] else none
@@ -411,9 +428,9 @@ class Model:
                     if not st.dead >> f.rid & 1:
                         self.errs.append(('A1', 't%d cannot touch object %d, which its call was granted' % (i, o)))
                     continue
-                go('touches object %d: fault' % o, t._replace(pkru=None, frames=top('io', image=t.pkru, o=o, stage=f.stage or 1)))
+                go('touches object %d: fault' % o, t._replace(pkru=None, frames=top('judge', image=t.pkru, o=o, stage=f.stage or 1)))
         if R.viol:
-            go('violates', t._replace(pkru=None, frames=top('io', image=t.pkru, o=-1, stage=f.stage or 1)))
+            go('violates', t._replace(pkru=None, frames=top('judge', image=t.pkru, o=-1, stage=f.stage or 1)))
         if R.lock and f.stage in (0, 1) and st.M != i:
             if st.M < 0:
                 go('foreign code takes the library mutex', t, M=i)
@@ -462,28 +479,19 @@ class Model:
                 go('revoke returns', K=None, T=rep(st.T, K.tid, t._replace(frames=(), pos=t.pos + 1)))
             return
         flt = f.image is not None
-        own = flt                                       # this line's held word is replaced before anything opens
+        own = flt and not on['faultrelease']
         if K.pc == 0:
-            if flt and (f.o < 0 or on['faultvalid'] and (st.dead >> K.rid & 1 or f.o not in self.grants.get(K.rid, {}))):
-                if not st.dead >> f.rid & 1 and f.o in self.grants.get(f.rid, {}):
-                    self.errs.append(('A1', 'fault of t%d on object %d, granted, is taken for a violation' % (K.tid, f.o)))
-                go('violation', K=None, T=setf('unwind' if f.kind == 'c' else ''))
-                return
-            if not flt and st.dead >> K.rid & 1 and on['dead']:
-                if f.stage == 3:
+            if st.dead >> K.rid & 1 and on['dead'] and (not flt or on['faultvalid']):
+                if flt:
+                    go('record is dead', K=None, T=rep(st.T, K.tid, self.fail(t, f)))
+                elif f.stage == 3:
                     go('record is dead', K=None, T=setf('nothing'))
                 else:
                     go('record is dead: call fails', K=None, T=rep(st.T, K.tid, self.pop(t)))
                 return
             w, need, mine = self.plan(st, K.rid)
             if not need:
-                T = setf('load')
-                if flt:
-                    pc = '' if f.kind == 's' else 'freturn' if on['faultlock'] or not on['faulthold'] else 'fstore'
-                    T = setf(pc, w=w)
-                    if on['faulthold'] and on['faultlock']:
-                        T = rep(T, K.tid, T[K.tid]._replace(cur=w))
-                go('publishes %s' % self.show(w), word=rep(st.word, self.at[K.rid], w), K=None, evt=st.evt & ~(1 << 8 + self.at[K.rid]), T=T)
+                go('publishes %s' % self.show(w), word=rep(st.word, self.at[K.rid], w), K=None, evt=st.evt & ~(1 << 8 + self.at[K.rid]), T=setf('take' if flt else 'load'))
                 return
             g = self.grants[K.rid]
             grp = tuple(o for o in need if g[o] == g[need[0]] or not on['rights'])
@@ -533,10 +541,8 @@ class Model:
 
     def busy(self, st, i, ev, own, part=3):             # part: 1 held word, 2 OUTER, 3 both in one load
         u = st.T[i]
-        h = self.held(u.cur) if part & 1 and not (own and self.rules['faultown']) else 0
-        if part & 2 and self.rules['outerscan'] and (self.rules['faultouter'] or not own):
-            h |= self.held(u.out)
-        return h & ev
+        h = self.held(u.cur) if part & 1 and not own else 0
+        return (h | (self.held(u.out) if part & 2 and self.rules['outerscan'] else 0)) & ev
 
     def rekey(self, st, objs, flush):
         tlb = st.tlb if flush else tuple(x | 1 << st.key[o] if o in objs and st.key[o] >= 0 else x for o, x in enumerate(st.tlb))
@@ -546,10 +552,7 @@ class Model:
         on, ev = self.rules, forced | sum(1 << v for v in cand)
         holders = [i for i, u in enumerate(st.T) if u.att and (u.alive or not on['deadskip']) and self.busy(st, i, ev, own and i == K.tid)]
         others = any(g.kind == 'c' for g in t.frames[:-1])
-        if f.image is not None:
-            may = not on['faultnowait']
-        else:
-            may = not others and (f.stage or self.held(t.cur) == 0) or not on['nowait']
+        may = not others and (f.stage or own or self.held(t.cur) == 0) or not on['nowait']
         if not may:
             if holders == [K.tid] and not any(g.kind == 's' for g in t.frames):
                 self.errs.append(('A1', 't%d finds no slot because of itself' % K.tid))
@@ -653,6 +656,7 @@ def configs():
     yield cfg('revoke, other holder, 1 slot', 1, 1, [[8], [1], [('rev', 1)]], a)
     yield cfg('revoke, other holder, 2 slots', 2, 2, [[8], [('rev', 1), 2]], a)
     yield cfg('revoke, record memory reused', 2, 2, [[1], [('rev', 1), 20]], a)
+    yield cfg('evict, touch in a handler', 2, 2, [[1], [2, 2]], a, sig={0: (1, 0)})
     yield cfg('revoke, fault in a handler', 2, 2, [[8], [('rev', 1), 2]], a, sig={0: (1, 0)})
     yield cfg('fault in a nested call', 2, 2, [[1], [('rev', 24)]], ab, sig={0: (1, 2)})
     yield cfg('revoke one of a shared set', 1, 2, [[3], [('rev', 1), 2]])
