@@ -21,6 +21,8 @@
 
 static const char *headline(const struct ffg_violation *v)
 {
+	if (v->forked && v->reason == FFG_REASON_GATE)
+		return "into a guarded call of the parent process";
 	if (v->forked)
 		return "of an arena that is not inherited";
 	switch (v->reason) {
@@ -70,7 +72,10 @@ static const char *access_word(int access)
 static void put_headline(struct ffg_text *text, const struct ffg_violation *v)
 {
 	ffg_text_put(text, "ffiguard: violation: ");
-	ffg_text_put(text, v->reason == FFG_REASON_GATE ? "call" : access_word(v->access));
+	if (v->reason == FFG_REASON_GATE)
+		ffg_text_put(text, v->forked ? "return" : "call");
+	else
+		ffg_text_put(text, access_word(v->access));
 	if (v->access_size) {
 		ffg_text_put(text, " of ");
 		ffg_text_bytes(text, v->access_size);

@@ -250,6 +250,21 @@ FFG_API int ffg_violation_handle(int signal, void *siginfo, void *ucontext)
 	return 1;
 }
 
+FFG_API int ffg_violation_set(struct ffg_context *context, ffg_violation_fn violation, void *data)
+{
+	int error = ffg_context_check(context);
+
+	if (error)
+		return error;
+	pthread_mutex_lock(&context->lock);
+	/* A handler in between gets no callback rather than one with the other's data. */
+	__atomic_store_n(&context->violation, NULL, __ATOMIC_RELEASE);
+	__atomic_store_n(&context->violation_data, data, __ATOMIC_RELEASE);
+	__atomic_store_n(&context->violation, violation, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&context->lock);
+	return 0;
+}
+
 /* ---- the handler ---- */
 
 static void handler(int signal, siginfo_t *info, void *ucontext)
