@@ -436,7 +436,8 @@ class Model:
                 return
             w, need, mine = self.plan(st, K.rid)
             if not need:
-                go('publishes %s' % self.show(w), word=rep(st.word, self.at[K.rid], w), K=None, evt=st.evt & ~(1 << 8 + self.at[K.rid]), T=setf('take' if flt else 'load'))
+                word, evt = rep(st.word, self.at[K.rid], w), st.evt & ~(1 << 8 + self.at[K.rid])
+                go('publishes %s' % self.show(w), word=word, evt=evt, K=None, T=setf('take' if flt else 'load'))
                 return
             g = self.grants[K.rid]
             grp = tuple(o for o in need if g[o] == g[need[0]] or not on['rights'])
@@ -608,7 +609,8 @@ def main():
         for p in sorted(found):
             print('# %s fails:' % p)
             show(found[p], True)
-    print('# all rules on: %d states' % total)
+    if todo:
+        print('# all rules on: %d states' % total)
     for r in rules:
         prop, where, text = RULES[r]
         want, num = ('S1', 'S2') if prop == 'S' else (prop,), num + 1
