@@ -2,9 +2,10 @@
 /*
  * The arena: address space for objects.
  *
- * Extents, quarantine and random placement; PTEs of objects.  Each PTE carries the protection key
- * of what it maps: a slot's if the page is bound, else SAFE.  What the VMA itself says (key 0)
- * only matters for faults on absent pages, which the kernel checks against the VMA's key.
+ * Extents, quarantine and random placement; PTEs of objects.  Each PTE carries the
+ * protection key of what it maps: a slot's if the page is bound, else SAFE.  What the VMA
+ * itself says (key 0) only matters for faults on absent pages, which the kernel checks
+ * against the VMA's key.
  */
 #include <linux/mm.h>
 #include <linux/random.h>
@@ -145,7 +146,7 @@ struct ffg_extent *ffg_arena_take(struct ffg_context *ctx, unsigned int class,
 	unsigned long room = (size - FFG_GAP) / PAGE_SIZE - pages - 2;
 	struct ffg_extent *extent;
 	const struct ffg_chunk *chunk;
-	unsigned long offset;
+	unsigned long offset, gap;
 	u32 dice;
 
 	if (list_empty(&cls->free))
@@ -161,7 +162,8 @@ struct ffg_extent *ffg_arena_take(struct ffg_context *ctx, unsigned int class,
 	chunk = extent->chunk;
 	offset = chunk->start + ((extent - chunk->extents) << ffg_class_shift(class));
 	/* One guard page, then a random gap. */
-	*start = arena->base + offset + PAGE_SIZE * (1 + (u64)(dice >> 1) * (room + 1) / BIT_ULL(31));
+	gap = 1 + ((u64)(dice >> 1) * (room + 1) >> 31);
+	*start = arena->base + offset + gap * PAGE_SIZE;
 	extent->generation++;
 	*handle = extent->generation << FFG_HANDLE_SHIFT | offset >> FFG_EXTENT_SHIFT;
 	return extent;
@@ -354,8 +356,8 @@ unlock:
 }
 
 /*
- * ptrace and /proc/pid/mem.  A debugger sees all; the process itself, foreign code included, only
- * what its PKRU allows: the kernel does not look at PKRU on this way.
+ * ptrace and /proc/pid/mem.  A debugger sees all; the process itself, foreign code
+ * included, only what its PKRU allows: the kernel does not look at PKRU on this way.
  */
 static int ffg_arena_access(struct vm_area_struct *vma, unsigned long address, void *buf,
 			    int len, int write)
@@ -413,8 +415,8 @@ static const struct vm_operations_struct ffg_arena_vm_ops = {
  * @ctx: context
  * @vma: mapping to set up
  *
- * VM_PFNMAP: no struct page is refcounted by PTEs, so that frames can be swapped and GUP, which
- * would ignore a PTE's key from another task, refuses.
+ * VM_PFNMAP: no struct page is refcounted by PTEs, so that frames can be swapped and GUP,
+ * which would ignore a PTE's key from another task, refuses.
  *
  * Return: 0, -EINVAL for another length than the arena's or private memory, -EBUSY if it is mapped.
  */
@@ -484,7 +486,10 @@ void ffg_arena_exit(struct ffg_context *ctx)
 		ffg_uncharge(ctx, FFG_TABLES, arena->next >> FFG_CHUNK_SHIFT);
 	xa_for_each(&arena->chunks, unit, chunk)
 		if (unit == chunk->start >> FFG_CHUNK_SHIFT) {
-			/* The other units of the chunk come later, and must not be looked at. */
+			/*
+			 * The other units of the chunk come later, and must not be looked
+			 * at.
+			 */
 			unsigned long units = (chunk->count << ffg_class_shift(chunk->class)) >>
 					      FFG_CHUNK_SHIFT;
 

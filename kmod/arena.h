@@ -2,6 +2,7 @@
 #ifndef FFG_ARENA_H
 #define FFG_ARENA_H
 
+#include <linux/bits.h>
 #include <linux/list.h>
 #include <linux/mm_types.h>
 #include <linux/mutex.h>
@@ -13,7 +14,7 @@ struct ffg_object;
 
 /* One page-table page maps a chunk: the unit in which address space is taken into use. */
 #define FFG_CHUNK_SHIFT		21
-#define FFG_CHUNK_SIZE		(1UL << FFG_CHUNK_SHIFT)
+#define FFG_CHUNK_SIZE		BIT(FFG_CHUNK_SHIFT)
 
 /*
  * Extents of class k are 128 KiB << k long.  An object lies in the first part of its
@@ -24,8 +25,8 @@ struct ffg_object;
 #define FFG_CLASSES		15
 #define FFG_GAP			SZ_64K
 
-#define FFG_ARENA_DEFAULT	(1UL << 38)	/* 256 GiB of address space */
-#define FFG_ARENA_MAX		(1UL << 43)
+#define FFG_ARENA_DEFAULT	BIT(38)	/* 256 GiB of address space */
+#define FFG_ARENA_MAX		BIT(43)
 
 /* Freed extents that wait before they are given out again: this many of class 0. */
 #define FFG_QUARANTINE		256U
@@ -93,7 +94,7 @@ struct ffg_arena {
 	struct vm_area_struct *vma;
 	unsigned long base;
 	u64 size;
-	struct mutex grow;
+	struct mutex grow; /* taken outside of the arena mutex */
 	unsigned long next;
 	struct xarray chunks;
 	struct ffg_class classes[FFG_CLASSES];

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Arrays of the ioctls: copied in before any lock is taken, copied out after all are dropped. */
+/*
+ * Arrays of the ioctls: copied in before any lock is taken, copied out after all are
+ * dropped.
+ */
 #ifndef FFG_BATCH_H
 #define FFG_BATCH_H
 

@@ -11,8 +11,9 @@
  *	5. the pages of the new owner carry its key
  *	6. the word of the new owner's record becomes valid
  *
- * A record opens a slot only if all that is bound to the slot lies within its grants, so a slot is
- * shared only by objects of one record that have equal rights.  selftests/unit has the model.
+ * A record opens a slot only if all that is bound to the slot lies within its grants, so a
+ * slot is shared only by objects of one record that have equal rights.  selftests/unit has
+ * the model.
  */
 #include <linux/freezer.h>
 #include <linux/ktime.h>
@@ -63,7 +64,10 @@ void ffg_record_stale(struct ffg_call_record *record)
 	WRITE_ONCE(record->shared->word, record->shared->word | FFG_WORD_STALE);
 }
 
-/* Step 1: a valid word that cites the slot belongs to a record that grants one of its objects. */
+/*
+ * Step 1: a valid word that cites the slot belongs to a record that grants one of its
+ * objects.
+ */
 static void ffg_binding_stale(struct ffg_binding *binding)
 {
 	struct ffg_record_grant *grant;
@@ -79,9 +83,9 @@ static void ffg_binding_stale(struct ffg_binding *binding)
  * @ctx: context
  * @binding: binding
  *
- * Makes the records stale, rekeys to SAFE and flushes: complete when it returns.  PTEs come back
- * with the next fault.  The slot may still be open in threads: it is handed on only after a
- * scan.  The caller holds mmap_lock (read) and the arena mutex.
+ * Makes the records stale, rekeys to SAFE and flushes: complete when it returns.  PTEs come
+ * back with the next fault.  The slot may still be open in threads: it is handed on only
+ * after a scan.  The caller holds mmap_lock (read) and the arena mutex.
  */
 void ffg_bind_dissolve(struct ffg_context *ctx, struct ffg_binding *binding)
 {
@@ -123,7 +127,10 @@ static void ffg_bind_object(struct ffg_context *ctx, struct ffg_binding *binding
 		ffg_count(ctx, FFG_STAT_SHARED);
 }
 
-/* Is the object of a grant bound as the record may use it: these pages, and nothing that it was not given? */
+/*
+ * Is the object of a grant bound as the record may use it: these pages, and nothing that it
+ * was not given?
+ */
 static bool ffg_grant_bound(struct ffg_record_grant *grant)
 {
 	const struct ffg_object *object = grant->object, *other;
@@ -168,8 +175,8 @@ static void ffg_bind_survey(struct ffg_context *ctx, struct ffg_call_record *rec
 }
 
 /*
- * Slots for what is not bound yet.  If there are too few, the bindings that the record has are given up as
- * well: then all of its grants can share.
+ * Slots for what is not bound yet.  If there are too few, the bindings that the record has
+ * are given up as well: then all of its grants can share.
  */
 static int ffg_bind_plan(struct ffg_context *ctx, struct ffg_call_record *record, u32 held,
 			 struct ffg_slot_plan *plan)
@@ -195,7 +202,10 @@ static int ffg_bind_plan(struct ffg_context *ctx, struct ffg_call_record *record
 	return ffg_slot_plan(&ctx->slots, plan);
 }
 
-/* Steps 1 to 3 for the slots of a plan, and those whose bindings are in the way.  Returns what is held. */
+/*
+ * Steps 1 to 3 for the slots of a plan, and those whose bindings are in the way.  Returns
+ * what is held.
+ */
 static u32 ffg_bind_clear(struct ffg_context *ctx, u32 slots)
 {
 	for (unsigned int i = 0; i < ctx->slots.count; i++)
@@ -315,8 +325,8 @@ static int ffg_bind_once(struct ffg_context *ctx, u32 index, u64 serial, bool wa
 		err = -EDEADLK;
 	} else if (err == -EBUSY && wait) {
 		/*
-		 * Whoever lets go from here on finds the flag, behind the barrier: then look once more.  The count
-		 * is read under the lock that a waker takes.
+		 * Whoever lets go from here on finds the flag, behind the barrier: then
+		 * look once more.  The count is read under the lock that a waker takes.
 		 */
 		ffg_lines_ask_wake(ctx);
 		ffg_lines_barrier(ctx);

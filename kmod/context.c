@@ -300,8 +300,8 @@ int ffg_context_limits(struct ffg_context *ctx, struct ffg_limits *arg)
  * ffg_context_shutdown() - the arena is being unmapped
  * @ctx: context
  *
- * Takes the grants and frees the objects; PTEs are gone already.  From here on the mm may have
- * another context.
+ * Takes the grants and frees the objects; PTEs are gone already.  From here on the mm may
+ * have another context.
  */
 void ffg_context_shutdown(struct ffg_context *ctx)
 {

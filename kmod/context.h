@@ -75,7 +75,7 @@ struct ffg_context {
 	struct mm_struct *mm;
 	struct hlist_node node;
 	struct rcu_head rcu;
-	struct mutex lock;
+	struct mutex lock; /* the arena mutex: see above */
 	u8 safe;
 	u32 keys;
 	u32 pkru_all;

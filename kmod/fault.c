@@ -2,8 +2,8 @@
 /*
  * Judging faults: is it a violation, or a call whose valid grant lost its slot on the way?
  *
- * A key that denies access to a present page is final for the kernel: the thread gets SIGSEGV, and
- * its handler asks here.
+ * A key that denies access to a present page is final for the kernel: the thread gets
+ * SIGSEGV, and its handler asks here.
  */
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -56,7 +56,10 @@ static u32 ffg_fault_reason(struct ffg_context *ctx, const struct ffg_call_recor
 	return arg->access == FFG_ACCESS_EXEC ? FFG_REASON_BOUNDS : 0;
 }
 
-/* Fill in the answer.  Returns the record to bind anew, or NULL.  The caller holds the arena mutex. */
+/*
+ * Fill in the answer.  Returns the record to bind anew, or NULL.  The caller holds the
+ * arena mutex.
+ */
 static struct ffg_call_record *ffg_fault_judge(struct ffg_context *ctx, struct ffg_fault *arg)
 {
 	struct ffg_line *line = ffg_line_current(ctx);
@@ -77,8 +80,8 @@ static struct ffg_call_record *ffg_fault_judge(struct ffg_context *ctx, struct f
 	if (line)
 		record = ffg_record_running(ctx, line);
 	/*
-	 * Only for the foreign code itself: a signal handler on top of it runs with other rights, and the frame
-	 * below it will open what the line holds now.
+	 * Only for the foreign code itself: a signal handler on top of it runs with other
+	 * rights, and the frame below it will open what the line holds now.
 	 */
 	if (record && (line->fpkru ^ arg->pkru) & ctx->pkru_all)
 		record = NULL;
@@ -116,9 +119,10 @@ static struct ffg_call_record *ffg_fault_judge(struct ffg_context *ctx, struct f
 }
 
 /*
- * The grant is valid: bind the record anew.  As after a callback: the thread first lets go of
- * what its line holds, so that two faulting threads cannot wait for each other, and the module itself
- * writes what it holds next, under the mutex under which it knows the word to be valid.
+ * The grant is valid: bind the record anew.  As after a callback: the thread first lets go
+ * of what its line holds, so that two faulting threads cannot wait for each other, and the
+ * module itself writes what it holds next, under the mutex under which it knows the word to
+ * be valid.
  */
 static int ffg_fault_rebind(struct ffg_context *ctx, u32 index, u64 serial, u32 *pkru)
 {

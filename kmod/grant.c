@@ -97,12 +97,12 @@ static void ffg_record_revoke(struct ffg_context *ctx, struct ffg_call_record *r
 		struct ffg_object *object = grant->object;
 
 		/*
-		 * A thread may be inside a call with this record, and others inside calls with other records
-		 * that grant the object too: the slot is closed to all, and those others bind anew.
+		 * A thread may be inside a call with this record, and others inside calls
+		 * with other records that grant the object too: the slot is closed to all,
+		 * and those others bind anew.
 		 */
-		if (record->bound && object->binding) {
+		if (record->bound && object->binding)
 			ffg_bind_dissolve(ctx, object->binding);
-		}
 		list_del(&grant->by_object);
 		object->grant_count--;
 		grant->object = NULL;
@@ -208,7 +208,10 @@ int ffg_grant(struct ffg_context *ctx, struct ffg_grant *arg)
 		ffg_record_cancel(ctx, record);
 		goto free_desc;
 	}
-	/* It lives: another thread may revoke it from here on, so it is named, not pointed to. */
+	/*
+	 * It lives: another thread may revoke it from here on, so it is named, not pointed
+	 * to.
+	 */
 	id = (struct ffg_record_id){ .record = record->index, .serial = record->serial };
 	if (arg->flags & FFG_BIND_NOW) {
 		err = ffg_bind_record(ctx, id.record, id.serial, arg->flags & FFG_BIND_WAIT,

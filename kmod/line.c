@@ -2,11 +2,11 @@
 /*
  * Lines: what each thread is doing at the gate.
  *
- * A line says with plain stores which slots its thread may have open ("held").  The gate stores, then
- * looks at the record word again; the module marks the word stale, sends an IPI to all
- * CPUs of the mm, which drains their store buffers, and then looks at the lines.  So either
- * the gate sees the stale word or the module sees the held slot.  selftests/unit has the exhaustive
- * model of this; without the IPI it is broken, if seldom.
+ * A line says with plain stores which slots its thread may have open ("held").  The gate
+ * stores, then looks at the record word again; the module marks the word stale, sends an
+ * IPI to all CPUs of the mm, which drains their store buffers, and then looks at the lines.
+ * So either the gate sees the stale word or the module sees the held slot.  selftests/unit
+ * has the exhaustive model of this; without the IPI it is broken, if seldom.
  */
 #include <linux/mm.h>
 #include <linux/pid.h>
@@ -73,7 +73,10 @@ static struct task_struct *ffg_line_task(struct ffg_context *ctx, unsigned int i
 	return task && READ_ONCE(task->mm) == ctx->mm ? task : NULL;
 }
 
-/* Index of the calling thread's line, or -1.  What the line itself says is not to be trusted. */
+/*
+ * Index of the calling thread's line, or -1.  What the line itself says is not to be
+ * trusted.
+ */
 static int ffg_line_index(struct ffg_context *ctx)
 {
 	void *entry = xa_load(&ctx->lines.by_thread, task_pid_nr(current));
@@ -99,16 +102,19 @@ struct ffg_line *ffg_line_current(struct ffg_context *ctx)
 /* Slots that a line leaves open, as a mask of access-disable bits. */
 static u32 ffg_line_held(struct ffg_context *ctx, const struct ffg_line *line)
 {
-	/* One load: with two, a nested call that begins or ends in between hides what is held. */
+	/*
+	 * One load: with two, a nested call that begins or ends in between hides what is
+	 * held.
+	 */
 	u64 both = READ_ONCE(*(const u64 *)&line->outer);
 
 	return ~((u32)both & (u32)(both >> 32)) & ctx->slots.all;
 }
 
 /*
- * Kernel threads of io_uring and vhost work on this mm with the PKRU that their maker had when they
- * were made, and pass no fork tracepoint.  Made by foreign code inside a call (SAFE is closed), they
- * keep that call's slots open for ever.
+ * Kernel threads of io_uring and vhost work on this mm with the PKRU that their maker had
+ * when they were made, and pass no fork tracepoint.  Made by foreign code inside a call
+ * (SAFE is closed), they keep that call's slots open for ever.
  */
 static u32 ffg_workers_held(struct ffg_context *ctx)
 {
@@ -220,12 +226,13 @@ static void ffg_lines_ipi(void *unused)
  * ffg_lines_barrier() - everything that threads of the mm stored becomes visible
  * @ctx: context
  *
- * And all that the caller stored is seen by what they load afterwards.  CPUs outside the mask
- * pass a full barrier when they switch to the mm.  TLB flushes do not serve: the kernel may
- * leave CPUs out.
+ * And all that the caller stored is seen by what they load afterwards.  CPUs outside the
+ * mask pass a full barrier when they switch to the mm.  TLB flushes do not serve: the
+ * kernel may leave CPUs out.
  */
 void ffg_lines_barrier(struct ffg_context *ctx)
 {
+	/* Stale words before the look at the lines; pairs with the interrupt on the others. */
 	smp_mb();
 	if (FFG_MUTANT(IPI))
 		return;
@@ -269,8 +276,8 @@ static void ffg_line_disown(struct ffg_context *ctx, unsigned int index)
  * @ctx: context
  * @line: its line
  *
- * The caller holds the arena mutex, under which waiters look at the lines and fall asleep, so that
- * none falls asleep in between.
+ * The caller holds the arena mutex, under which waiters look at the lines and fall asleep,
+ * so that none falls asleep in between.
  */
 void ffg_lines_wake(struct ffg_context *ctx, struct ffg_line *line)
 {

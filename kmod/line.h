@@ -24,7 +24,8 @@ struct pid;
  * @count: lines given out
  * @base: addresses of the two mappings, by FFG_LINES_RW and FFG_LINES_RO; 0: not mapped
  *
- * All of it under the arena mutex.  What the lines say is written by their threads at any time.
+ * All of it under the arena mutex.  What the lines say is written by their threads at any
+ * time.
  */
 struct ffg_lines {
 	struct page **pages;

@@ -118,7 +118,8 @@ void ffg_object_release(struct ffg_context *ctx, struct ffg_object *object)
 }
 
 /* An object with no address yet, and its frames if it is small. */
-static struct ffg_object *ffg_object_new(struct ffg_context *ctx, const struct ffg_object_desc *desc)
+static struct ffg_object *ffg_object_new(struct ffg_context *ctx,
+					 const struct ffg_object_desc *desc)
 {
 	u64 length = desc->length;
 	u32 align = desc->align;
@@ -323,7 +324,10 @@ int ffg_object_alloc(struct ffg_context *ctx, struct ffg_object_alloc *arg)
 	if (err)
 		goto free_objects;
 	err = ffg_batch_out(arg->objects, desc, made, sizeof(*desc));
-	/* The objects live: if their addresses cannot be told, they are freed like any other. */
+	/*
+	 * The objects live: if their addresses cannot be told, they are freed like any
+	 * other.
+	 */
 	for (u32 i = 0; err && i < made; i++)
 		ffg_object_retire(ctx, &desc[i].object, 1, NULL);
 	made = 0;

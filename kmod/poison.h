@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Poison of slack: a pattern of eight random bytes, chosen when the module is loaded, so that
- * foreign code cannot know what to put back.  Pure code, also compiled by selftests/unit.
+ * Poison of slack: a pattern of eight random bytes, chosen when the module is loaded, so
+ * that foreign code cannot know what to put back.  Pure code, also compiled by
+ * selftests/unit.
  */
 #ifndef FFG_POISON_H
 #define FFG_POISON_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Call records: table, shared memory, life.  What is granted through them, and how their words become
- * valid and stale, is in grant.c and bind.c.
+ * Call records: table, shared memory, life.  What is granted through them, and how their
+ * words become valid and stale, is in grant.c and bind.c.
  */
 #include <linux/mm.h>
 #include <linux/slab.h>

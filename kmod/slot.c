@@ -45,7 +45,10 @@ void ffg_slot_touch(struct ffg_slots *slots, struct ffg_slot *slot)
 	slot->used = ++slots->clock;
 }
 
-/* Is @a a better choice than @b?  What is dissolved anyway, then what is free, then the coldest. */
+/*
+ * Is @a a better choice than @b?  What is dissolved anyway, then what is free, then the
+ * coldest.
+ */
 static bool ffg_slot_better(const struct ffg_slot *a, const struct ffg_slot *b, u32 must)
 {
 	bool must_a = ffg_slot_bit(a) & must, must_b = ffg_slot_bit(b) & must;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Slots: protection keys that are handed to objects in turn.  Which slot goes to whom is pure
- * policy, with no lock, no mm and no allocation: selftests/unit compiles it in user space.
+ * Slots: protection keys that are handed to objects in turn.  Which slot goes to whom is
+ * pure policy, with no lock, no mm and no allocation: selftests/unit compiles it in user
+ * space.
  */
 #ifndef FFG_SLOT_H
 #define FFG_SLOT_H

@@ -18,13 +18,13 @@ void ffg_count(struct ffg_context *ctx, enum ffg_stat stat)
 	this_cpu_inc(ffg_counters_total.count[stat]);
 }
 
-/* Readers race with writers and may see a sum that is a little old. */
 static u64 ffg_sum(struct ffg_counters __percpu *counters, enum ffg_stat stat)
 {
 	u64 sum = 0;
 	int cpu;
 
 	for_each_possible_cpu(cpu)
+		/* Racy on purpose: a counter that another CPU is adding to. */
 		sum += data_race(per_cpu_ptr(counters, cpu)->count[stat]);
 	return sum;
 }

@@ -2,8 +2,9 @@
 /*
  * Threads that foreign code starts.
  *
- * A new thread inherits the PKRU of its maker.  Made inside a guarded call it would keep the call's
- * slots open for ever, and no line would say so: it begins with all of our keys closed instead.
+ * A new thread inherits the PKRU of its maker.  Made inside a guarded call it would keep
+ * the call's slots open for ever, and no line would say so: it begins with all of our keys
+ * closed instead.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 

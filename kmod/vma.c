@@ -29,9 +29,9 @@ pgprot_t ffg_vma_prot(const struct vm_area_struct *vma, unsigned int key)
  * @ctx: context
  * @ops: operations
  *
- * VM_PFNMAP: the kernel takes no reference on the frames, so that they can be swapped, and GUP,
- * which from another task ignores the key of a PTE, refuses them.  A forked child
- * gets nothing, a core dump neither.
+ * VM_PFNMAP: the kernel takes no reference on the frames, so that they can be swapped, and
+ * GUP, which from another task ignores the key of a PTE, refuses them.  A forked child gets
+ * nothing, a core dump neither.
  */
 void ffg_vma_setup(struct vm_area_struct *vma, struct ffg_context *ctx,
 		   const struct vm_operations_struct *ops)
@@ -68,8 +68,8 @@ int ffg_vma_control(struct ffg_context *ctx, struct vm_area_struct *vma, unsigne
 }
 
 /*
- * Without a map_pages the kernel retries each fault under mmap_lock; with one, even an empty one,
- * .fault may run under the VMA's lock alone.
+ * Without a map_pages the kernel retries each fault under mmap_lock; with one, even an
+ * empty one, .fault may run under the VMA's lock alone.
  */
 vm_fault_t ffg_vma_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t last)
 {

@@ -2,11 +2,9 @@
 #ifndef FFG_VMA_H
 #define FFG_VMA_H
 
-#include <linux/mm_types.h>
+#include <linux/mm.h>
 
 struct ffg_context;
-struct vm_fault;
-struct vm_operations_struct;
 
 pgprot_t ffg_vma_prot(const struct vm_area_struct *vma, unsigned int key);
 void ffg_vma_setup(struct vm_area_struct *vma, struct ffg_context *ctx,

@@ -63,10 +63,14 @@
 #define FFG_IOC_STATS		_IO(FFG_IOC_MAGIC, 0x4f)
 
 /* mmap() offsets.  All mappings are MAP_SHARED and not inherited by fork. */
-#define FFG_MMAP_ARENA		0x0000000000000000ULL	/* PROT_READ|PROT_WRITE, the whole arena_size */
-#define FFG_MMAP_LINES		0x0000100000000000ULL	/* PROT_READ|PROT_WRITE, keyed SAFE */
-#define FFG_MMAP_LINES_RO	0x0000200000000000ULL	/* PROT_READ, key 0: what the gate reads while SAFE is closed */
-#define FFG_MMAP_RECORDS	0x0000300000000000ULL	/* PROT_READ, keyed SAFE */
+/* PROT_READ | PROT_WRITE, the whole arena_size */
+#define FFG_MMAP_ARENA		0x0000000000000000ULL
+/* PROT_READ | PROT_WRITE, keyed SAFE */
+#define FFG_MMAP_LINES		0x0000100000000000ULL
+/* PROT_READ, key 0: what the gate reads while SAFE is closed */
+#define FFG_MMAP_LINES_RO	0x0000200000000000ULL
+/* PROT_READ, keyed SAFE */
+#define FFG_MMAP_RECORDS	0x0000300000000000ULL
 
 #define FFG_BATCH_MAX		256	/* entries in one array */
 #define FFG_GRANTS_MAX		64	/* grants in one call record */
@@ -76,7 +80,8 @@
 #define FFG_RECORDS_MAX		65536	/* call records */
 
 /* Feature bits of struct ffg_hello. */
-#define FFG_FEATURE_THREAD_STRIP (1ULL << 0)	/* threads started in foreign mode begin with every slot closed */
+/* Threads that are started in foreign mode begin with every slot closed. */
+#define FFG_FEATURE_THREAD_STRIP (1ULL << 0)
 
 /**
  * struct ffg_hello - FFG_IOC_HELLO, the handshake
@@ -370,7 +375,7 @@ struct ffg_grant_desc {
 
 /* Flags of FFG_IOC_GRANT and FFG_IOC_BIND */
 #define FFG_BIND_NOW		(1U << 0)	/* GRANT: bind slots at once */
-#define FFG_BIND_WAIT		(1U << 1)	/* wait a bounded time for a slot that others hold */
+#define FFG_BIND_WAIT		(1U << 1)	/* wait, in bounds, for a slot that others hold */
 
 /**
  * struct ffg_grant - FFG_IOC_GRANT, make a call record
@@ -473,7 +478,7 @@ struct ffg_wake {
 
 /* ffg_fault.verdict */
 #define FFG_VERDICT_NOT_OURS	0U	/* the address is nothing of this context's */
-#define FFG_VERDICT_RETRY	1U	/* the grant is valid: load @pkru and run the instruction again */
+#define FFG_VERDICT_RETRY	1U	/* the grant is valid: load @pkru, run again */
 #define FFG_VERDICT_VIOLATION	2U
 
 /* ffg_fault.reason, for FFG_VERDICT_VIOLATION */
@@ -483,7 +488,7 @@ struct ffg_wake {
 #define FFG_REASON_BOUNDS	4U	/* guard page or slack: out of the object's bounds */
 #define FFG_REASON_FREED	5U	/* freed object */
 #define FFG_REASON_REVOKED	6U	/* granted to this call once, revoked since */
-#define FFG_REASON_OTHER_CALL	7U	/* granted to a call of another thread that is running now */
+#define FFG_REASON_OTHER_CALL	7U	/* granted to a call that another thread is in */
 #define FFG_REASON_NO_CALL	8U	/* the thread is in no guarded call */
 #define FFG_REASON_CONTROL	9U	/* lines or records */
 #define FFG_REASON_BUSY		10U	/* granted, but no slot could be had */
