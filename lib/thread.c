@@ -248,9 +248,14 @@ void ffg_thread_close(struct ffg_context *context)
 void ffg_thread_fork(void)
 {
 	struct ffg_thread *mine = ffg_thread_self();
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
 
-	if (mine)
+	if (mine) {
+		/* A child that foreign code forked stays on that stack until it ends or execs. */
+		if (here - (uintptr_t)mine->stack.map < mine->stack.map_size)
+			mine->stack.map = NULL;
 		release(mine);
+	}
 	/* The other threads are gone, and their thread-local storage is not to be touched. */
 	for (struct ffg_thread *thread = threads, *next; thread; thread = next) {
 		next = thread->next;

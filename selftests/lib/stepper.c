@@ -24,14 +24,8 @@ __attribute__((noinline)) void step_begin(const void *entry)
 	raise(SIGSTOP);
 }
 
-__attribute__((noinline)) void step_end(void)
-{
-	__asm__ volatile("" : : : "memory");
-}
-
 static bool code_at(pid_t child, uint64_t address, unsigned char *code)
 {
-	/* Two words, so that an instruction at the end of a page is read as far as it goes. */
 	errno = 0;
 	for (int n = 0; n < 2; n++) {
 		long word = ptrace(PTRACE_PEEKTEXT, child, (void *)(address + 8 * n), NULL);
@@ -68,20 +62,22 @@ static void look(struct steps *steps, uint64_t ip, const unsigned char *code)
 static void step(struct steps *steps, pid_t child)
 {
 	struct user_regs_struct registers;
+	uint64_t back = 0, stack = 0;		/* where the entry returns to */
 	unsigned char code[16];
-	bool counting = false;
 	int status;
 
 	for (long n = 0; n < STEPS_MAX; n++) {
 		if (ptrace(PTRACE_GETREGS, child, NULL, &registers))
 			return;
-		if (registers.rip == *entry_shared)
-			counting = true;
-		if (registers.rip == (uint64_t)(uintptr_t)step_end) {
-			steps->ended = counting;
+		if (registers.rip == *entry_shared && !back) {
+			stack = registers.rsp;
+			back = (uint64_t)ptrace(PTRACE_PEEKDATA, child, (void *)stack, NULL);
+		}
+		if (back && registers.rip == back && registers.rsp == stack + 8) {
+			steps->ended = true;
 			return;
 		}
-		if (counting && code_at(child, registers.rip, code))
+		if (back && code_at(child, registers.rip, code))
 			look(steps, registers.rip, code);
 		if (ptrace(PTRACE_SINGLESTEP, child, NULL, NULL) || waitpid(child, &status, 0) < 0 ||
 		    !WIFSTOPPED(status))

@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 struct steps {
-	bool ended;			/* the body's return was reached, in order */
-	long instructions;		/* from the first of the entry to the last before step_end() */
+	bool ended;			/* the entry returned */
+	long instructions;		/* from the first of the entry to its return, with what it calls */
 	int wrpkru;
 	int rdpkru;
 	int locked;			/* lock prefix, or xchg with memory */
@@ -19,12 +19,11 @@ struct steps {
 };
 
 /*
- * Runs @body(@data) in a child, which opens its context itself and then calls step_begin(),
- * the entry, and step_end().
+ * Runs @body(@data) in a child, which opens its context itself and then calls step_begin()
+ * and the entry.
  */
 void steps_run(struct steps *steps, void (*body)(const void *), const void *data);
 /* For the body: the count begins at the address of an entry, called after this. */
 void step_begin(const void *entry);
-void step_end(void);
 
 #endif /* STEPPER_H */
