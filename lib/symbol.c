@@ -8,8 +8,10 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <link.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "symbol.h"
 
@@ -111,6 +113,82 @@ static void symbol_name(const struct link_map *map, struct ffg_frame *frame)
 	}
 }
 
+/* ---- libraries that the dynamic linker is still relocating: IFUNC resolvers ---- */
+
+/* One line of /proc/self/maps, and what came before it. */
+struct mapping_line {
+	char text[512];			/* cut off, if longer */
+	size_t length;
+	char path[512];			/* of the file whose mappings come in a row */
+	uint64_t first;			/* address of the first of them */
+};
+
+static uint64_t parse_hex(const char **text)
+{
+	uint64_t value = 0;
+
+	for (;; (*text)++) {
+		char c = **text;
+
+		if (c >= '0' && c <= '9')
+			value = value << 4 | (uint64_t)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			value = value << 4 | (uint64_t)(c - 'a' + 10);
+		else
+			return value;
+	}
+}
+
+/* "start-end rights offset device inode path"; true if it names @frame's file. */
+static bool mapping_line_parse(struct mapping_line *line, struct ffg_frame *frame)
+{
+	const char *text = line->text, *path, *slash;
+	uint64_t start, end;
+
+	line->text[line->length] = '\0';
+	line->length = 0;
+	start = parse_hex(&text);
+	if (*text++ != '-')
+		return false;
+	end = parse_hex(&text);
+	path = strchr(text, '/');
+	if (!path) {
+		line->path[0] = '\0';
+		return false;
+	}
+	if (strcmp(path, line->path) != 0) {
+		copy_name(line->path, sizeof(line->path), path);
+		line->first = start;
+	}
+	if (frame->address < start || frame->address >= end)
+		return false;
+	slash = strrchr(path, '/');
+	copy_name(frame->library, sizeof(frame->library), slash + 1);
+	frame->library_offset = frame->address - line->first;
+	return true;
+}
+
+static void mapping_find(struct ffg_frame *frame)
+{
+	struct mapping_line line = { .length = 0 };
+	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	char buffer[512];
+	bool found = false;
+	ssize_t got;
+
+	if (fd < 0)
+		return;
+	while (!found && (got = read(fd, buffer, sizeof(buffer))) > 0) {
+		for (ssize_t i = 0; i < got && !found; i++) {
+			if (buffer[i] == '\n')
+				found = mapping_line_parse(&line, frame);
+			else if (line.length < sizeof(line.text) - 1)
+				line.text[line.length++] = buffer[i];
+		}
+	}
+	close(fd);
+}
+
 void ffg_symbol_find(uint64_t address, struct ffg_frame *frame)
 {
 	struct dl_find_object object;
@@ -118,8 +196,10 @@ void ffg_symbol_find(uint64_t address, struct ffg_frame *frame)
 
 	memset(frame, 0, sizeof(*frame));
 	frame->address = address;
-	if (_dl_find_object((void *)address, &object) != 0)
+	if (_dl_find_object((void *)address, &object) != 0) {
+		mapping_find(frame);
 		return;
+	}
 
 	const struct link_map *map = object.dlfo_link_map;
 
