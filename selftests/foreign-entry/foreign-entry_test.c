@@ -245,7 +245,7 @@ ENTRY_TEST(fork_child, .way = "fork-child", .trigger = ON_FORK, .status = CHILD_
 ENTRY_TEST(fork_prepare_of_call, .way = "fork-prepare", .trigger = ON_FORK, .by_call = true)
 ENTRY_TEST(signal_handler, .way = "signal", .trigger = ON_SIGNAL)
 ENTRY_TEST(signal_handler_in_call, .way = "signal", .trigger = ON_FOREIGN_SIGNAL)
-ENTRY_TEST(stream_at_exit, .way = "cookie", .trigger = ON_EXIT, .call = "a stream function")
+ENTRY_TEST(stream_at_exit, .way = "cookie", .trigger = ON_EXIT)
 ENTRY_TEST(stream_at_flush, .way = "cookie", .trigger = ON_FLUSH, .call = "a stream function")
 ENTRY_TEST(timer_thread, .way = "timer", .trigger = ON_OPEN)
 ENTRY_TEST(timer_thread_after_trusted, .way = "timer", .trigger = ON_TRUSTED_TIMER)

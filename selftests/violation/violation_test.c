@@ -189,17 +189,19 @@ static void body_freed(const void *data)
 	struct scene s = scene_open("shapes", NULL);
 	unsigned char *object = scene_object(&s, 64, FFG_OBJECT_END);
 	keep_fn keep = scene_entry(&s, "shape_keep", "v(p)", NULL, 0, 0);
-	struct ffg_call *grant = scene_call(&s, "shape_write_kept", "v(ii)");
-	write_kept_fn write_kept = ffg_call_entry(grant);
+	struct ffg_call *call = scene_call(&s, "shape_write_kept", "v(ii)");
+	write_kept_fn write_kept;
 
-	SCENE_CHECK(ffg_call_grant(grant, object, 64, FFG_INOUT) == 0);
+	SCENE_CHECK(ffg_call_grant(call, object, 64, FFG_INOUT) == 0);
+	write_kept = ffg_call_entry(call);
 	keep(object);
 	write_kept(3, 0x44);
-	SCENE_CHECK(ffg_call_error(grant) == 0 && object[3] == 0x44);
+	SCENE_CHECK(ffg_call_error(call) == 0 && object[3] == 0x44);
 	fprintf(stderr, "control passed\n");
-	SCENE_CHECK(ffg_call_reset(grant) == 0);
+	SCENE_CHECK(ffg_call_reset(call) == 0);
 	if (*(const int *)data)
 		SCENE_CHECK(ffg_object_free(s.context, object) == 0);
+	write_kept = ffg_call_entry(call);
 	write_kept(3, 0x45);
 }
 
@@ -577,9 +579,10 @@ static void body_damage(const void *data)
 	struct scene s = scene_open("shapes", NULL);
 	unsigned char *object = scene_object(&s, 64, FFG_OBJECT_START);
 	struct ffg_call *call = scene_call(&s, "shape_write1", "v(pii)");
-	write1_fn write1 = ffg_call_entry(call);
+	write1_fn write1;
 
 	SCENE_CHECK(ffg_call_grant(call, object, 64, FFG_INOUT) == 0);
+	write1 = ffg_call_entry(call);
 	write1(object, 64 + *(const int *)data, 0);
 	write1(object, 64 + *(const int *)data, 0xff);
 	SCENE_CHECK(ffg_call_error(call) == 0);
