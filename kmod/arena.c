@@ -255,6 +255,7 @@ static vm_fault_t ffg_arena_insert(struct ffg_context *ctx, struct vm_area_struc
 {
 	unsigned int key = ctx->safe;
 
+	object->mapped = true;
 	if (ffg_object_bound_at(object, page))
 		key = object->binding->key;
 	return vmf_insert_pfn_prot(vma, object->start + page * PAGE_SIZE,
@@ -295,7 +296,11 @@ void ffg_arena_map(struct ffg_context *ctx, struct ffg_object *object,
 void ffg_arena_zap(struct ffg_context *ctx, struct ffg_object *object,
 		   unsigned long first, unsigned long count)
 {
+	if (!object->mapped)
+		return;
 	zap_special_vma_range(ctx->arena.vma, object->start + first * PAGE_SIZE, count * PAGE_SIZE);
+	if (count == object->pages)
+		object->mapped = false;
 }
 
 /* A lazily populated object gets frames for an aligned block of this many pages at once. */

@@ -258,7 +258,8 @@ int ffg_context_keys(struct ffg_context *ctx, struct ffg_keys *arg)
 	ffg_bindings_init(ctx);
 	ctx->keys = arg->slots | BIT(arg->safe);
 	ctx->pkru_all = ffg_pkru_close(ctx->keys);
-	WRITE_ONCE(ctx->safe, arg->safe);
+	/* Whoever sees SAFE sees the rest: pairs with ffg_context_ready(). */
+	smp_store_release(&ctx->safe, arg->safe);
 unlock:
 	mutex_unlock(&ctx->lock);
 	mmap_read_unlock(ctx->mm);

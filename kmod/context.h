@@ -93,6 +93,12 @@ struct ffg_context {
 
 struct ffg_context *ffg_context_new(void);
 void ffg_context_free(struct ffg_context *ctx);
+/* Were keys donated?  If so, all that ffg_context_keys() sets can be read without a lock. */
+static inline bool ffg_context_ready(const struct ffg_context *ctx)
+{
+	return smp_load_acquire(&ctx->safe);
+}
+
 int ffg_context_hello(struct ffg_context *ctx, struct ffg_hello *arg);
 int ffg_context_keys(struct ffg_context *ctx, struct ffg_keys *arg);
 int ffg_context_limits(struct ffg_context *ctx, struct ffg_limits *arg);

@@ -40,7 +40,7 @@ static int ffg_device_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct ffg_context *ctx = file->private_data;
 
-	if (!ctx->mm || !ctx->safe)
+	if (!READ_ONCE(ctx->mm) || !ffg_context_ready(ctx))
 		return -EPROTO;
 	if (ctx->mm != vma->vm_mm)
 		return -EXDEV;

@@ -144,7 +144,7 @@ static int ffg_ioctl_state(const struct ffg_context *ctx, enum ffg_state needs)
 		return -EXDEV;
 	if (needs >= FFG_STATE_HELLO && !mm)
 		return -EPROTO;
-	if (needs >= FFG_STATE_KEYS && !READ_ONCE(ctx->safe))
+	if (needs >= FFG_STATE_KEYS && !ffg_context_ready(ctx))
 		return -EPROTO;
 	return READ_ONCE(ctx->dead) ? -ESHUTDOWN : 0;
 }

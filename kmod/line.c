@@ -338,7 +338,8 @@ int ffg_line_attach(struct ffg_context *ctx, struct ffg_line_attach *arg)
 	if (index == lines->top)
 		lines->top++;
 	if (!lines->pages[index / FFG_LINES_PER_PAGE]) {
-		lines->pages[index / FFG_LINES_PER_PAGE] = spare;
+		/* Read by ffg_lines_fault() without the mutex. */
+		WRITE_ONCE(lines->pages[index / FFG_LINES_PER_PAGE], spare);
 		spare = NULL;
 	}
 	line = ffg_line_at(ctx, index);

@@ -25,6 +25,7 @@ struct ffg_extent;
  * @by_binding: in binding->objects
  * @grants: grants of call records that cite it
  * @grant_count: length of @grants
+ * @mapped: pages may have PTEs
  * @retiring: stands in the batch that is being freed
  * @frames: a frame for each page, or NULL where none was needed yet
  *
@@ -44,6 +45,7 @@ struct ffg_object {
 	struct list_head by_binding;
 	struct list_head grants;
 	unsigned int grant_count;
+	bool mapped;
 	bool retiring;
 	struct page *frames[];
 };

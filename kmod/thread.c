@@ -30,7 +30,7 @@ static void ffg_thread_forked(void *unused, struct task_struct *parent, struct t
 		return;
 	rcu_read_lock();
 	ctx = ffg_context_of(current->mm);
-	if (ctx && READ_ONCE(ctx->safe)) {
+	if (ctx && ffg_context_ready(ctx)) {
 		pkru = rdpkru();
 		if (pkru & ffg_pkru_ad(ctx->safe))
 			child->thread.pkru = pkru | ctx->pkru_all;

@@ -41,7 +41,8 @@ void ffg_vma_setup(struct vm_area_struct *vma, struct ffg_context *ctx,
 	/* Or mprotect() could make what is read-only writable. */
 	if (!(vma->vm_flags & VM_WRITE))
 		may_not |= VM_MAYWRITE;
-	vm_flags_mod(vma, VM_PFNMAP | VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP, may_not);
+	/* VM_IO: without it MADV_DOFORK would take VM_DONTCOPY away again. */
+	vm_flags_mod(vma, VM_IO | VM_PFNMAP | VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP, may_not);
 	vma->vm_ops = ops;
 	vma->vm_private_data = ctx;
 }

@@ -548,7 +548,7 @@ struct ffg_fault {
  * @objects: alive now
  * @frames: pages held by objects now
  * @tables: page-table pages of the arena now
- * @records: alive now
+ * @records: alive now, of the context in either case, as the next two
  * @lines: attached now
  * @quarantined: freed addresses not yet given out again
  * @allocs: objects allocated
