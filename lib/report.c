@@ -129,7 +129,7 @@ static void put_object(struct ffg_text *text, const struct ffg_violation *v)
 {
 	ffg_text_put(text, "  object:  ");
 	if (!v->object) {
-		ffg_text_put(text, "none\n");
+		ffg_text_put(text, v->where == FFG_WHERE_FREED ? "freed\n" : "none\n");
 		return;
 	}
 	ffg_text_hex(text, v->object);

@@ -221,7 +221,7 @@ TEST(freed)
 
 	death_run(&death, body_freed, &freed);
 	DEATH_EXPECT(&death, SIGSEGV, "control passed\n", "violation: write of a freed object\n",
-		     ", 64 bytes, freed\n", "kept a pointer");
+		     "  object:  ", "freed\n", "kept a pointer");
 }
 
 static void body_trusted_freed(const void *data)
