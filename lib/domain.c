@@ -12,6 +12,7 @@
 
 #include "chain.h"
 #include "internal.h"
+#include "mutant.h"
 
 /* 0 if @domain can be used here and now. */
 static int domain_check(const struct ffg_domain *domain)
@@ -52,7 +53,9 @@ FFG_API struct ffg_domain *ffg_domain_open(struct ffg_context *context, const ch
 
 	const uintptr_t argument[6] = { (uintptr_t)domain->library, RTLD_NOW | RTLD_LOCAL };
 
-	if (ffg_gate_call(domain, "constructors", (void *)dlopen, argument, &handle) != 0)
+	if (FFG_MUTANT(DOMAIN_GATE))
+		handle = (uintptr_t)dlopen(domain->library, RTLD_NOW | RTLD_LOCAL);
+	else if (ffg_gate_call(domain, "constructors", (void *)dlopen, argument, &handle) != 0)
 		goto fail;
 	if (!handle) {
 		ffg_fail(FFG_E_NO_LIBRARY, "cannot load %s: %s", library, loader_error());
@@ -163,6 +166,6 @@ __attribute__((destructor)) static void domain_exit(void)
 {
 	const struct ffg_context *context = ffg_context_process();
 
-	if (context && !ffg_gate_is_foreign())
+	if (context && !ffg_gate_is_foreign() && !FFG_MUTANT(EXIT_CLOSE))
 		ffg_wrpkru(ffg_rdpkru() | context->ours);
 }

@@ -33,6 +33,7 @@
 #include "chain.h"
 #include "internal.h"
 #include "interpose.h"
+#include "mutant.h"
 #include "symbol.h"
 
 #define INTERPOSED __attribute__((visibility("default"), weak))
@@ -98,6 +99,12 @@ __attribute__((constructor)) static void resolve_all(void)
 }
 
 #define REAL(which, name) ((__typeof__(&(name)))resolve(which))
+
+/* Is it foreign code that registers something? */
+static bool foreign_asks(void)
+{
+	return ffg_gate_is_foreign() && !FFG_MUTANT(INTERPOSE);
+}
 
 /* ---- running a foreign function ---- */
 
@@ -182,7 +189,7 @@ INTERPOSED int __cxa_atexit(void (*function)(void *), void *argument, void *dso)
 	struct closure *closure;
 	int error;
 
-	if (!ffg_gate_is_foreign())
+	if (!foreign_asks())
 		return REAL(I_CXA_ATEXIT, __cxa_atexit)(function, argument, dso);
 	closure = closure_new("an exit handler", function, argument);
 	if (!closure)
@@ -198,7 +205,7 @@ INTERPOSED int on_exit(void (*function)(int, void *), void *argument)
 	struct closure *closure;
 	int error;
 
-	if (!ffg_gate_is_foreign())
+	if (!foreign_asks())
 		return REAL(I_ON_EXIT, on_exit)(function, argument);
 	closure = closure_new("an exit handler", function, argument);
 	if (!closure)
@@ -214,7 +221,7 @@ INTERPOSED int __cxa_thread_atexit_impl(void (*function)(void *), void *argument
 	struct closure *closure;
 	int error;
 
-	if (!ffg_gate_is_foreign())
+	if (!foreign_asks())
 		return REAL(I_CXA_THREAD_ATEXIT, __cxa_thread_atexit_impl)(function, argument, dso);
 	closure = closure_new("a thread_local destructor", function, argument);
 	if (!closure)
@@ -278,7 +285,7 @@ static void *stub_for(void *function, const char *what)
 /* @function, or its stub if foreign code asks; false: no stub is left. */
 static bool substitute(void **function, const char *what)
 {
-	if (!*function || !ffg_gate_is_foreign())
+	if (!*function || !foreign_asks())
 		return true;
 	*function = stub_for(*function, what);
 	return *function;
@@ -407,7 +414,7 @@ INTERPOSED FILE *fopencookie(void *cookie, const char *mode, cookie_io_functions
 	struct stream *stream;
 	FILE *file;
 
-	if (!ffg_gate_is_foreign())
+	if (!foreign_asks())
 		return REAL(I_FOPENCOOKIE, fopencookie)(cookie, mode, functions);
 	stream = malloc(sizeof(*stream));
 	if (!stream)

@@ -46,8 +46,11 @@ static _Unwind_Reason_Code backtrace_step(struct _Unwind_Context *frame, void *d
 	/* First come the frames of this handler. */
 	if (!trace->count && ip != trace->ip)
 		return _URC_NO_REASON;
-	if (trace->count && (!ip || ffg_gate_contains(ip)))
+	if (trace->count && !ip)
 		return _URC_END_OF_STACK;
+	/* Between the foreign frames and the trusted ones. */
+	if (trace->count && ffg_gate_contains(ip))
+		return _URC_NO_REASON;
 	/* A return address is the instruction after the call, perhaps of the next function. */
 	trace->address[trace->count] = before || !trace->count ? ip : ip - 1;
 	trace->count++;
