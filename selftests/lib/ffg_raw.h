@@ -279,6 +279,24 @@ RAW_FN int raw_stats(const struct raw *raw, uint32_t flags, struct ffg_stats *st
 	return raw_ioctl(raw->fd, FFG_IOC_STATS, stats);
 }
 
+/*
+ * Counters of all contexts, through a context of its own that ends again: the mm must have none. What
+ * leaked shows here.
+ */
+RAW_FN int raw_totals(struct ffg_stats *stats)
+{
+	struct raw raw = { .fd = raw_device() };
+	int err;
+
+	if (raw.fd < 0)
+		return raw.fd;
+	err = raw_hello(&raw, 0);
+	if (!err)
+		err = raw_stats(&raw, FFG_STATS_TOTAL, stats);
+	close(raw.fd);
+	return err;
+}
+
 /* ---- grants ---- */
 
 RAW_FN struct ffg_grant_desc raw_range(uint64_t object, uint64_t offset, uint64_t length,
