@@ -148,13 +148,18 @@ static int record_new(struct ffg_call *call, uint32_t flags, uint32_t *record, u
 	return error;
 }
 
-/* Ends a record; *@damages: slacks found overwritten, reported already.  0 or an errno. */
-static int record_revoke(struct ffg_call *call, uint32_t record, uint64_t serial, unsigned int *damages)
+/*
+ * Ends a record; *@damages: slacks found overwritten, reported already.  0 or an errno.
+ * With FFG_REVOKE_KEEP the record stays, dead: a thread may be inside it or about to enter.
+ */
+static int record_revoke(struct ffg_call *call, uint32_t record, uint64_t serial, uint32_t flags,
+			 unsigned int *damages)
 {
 	struct ffg_damage damage[DAMAGE_MAX];
 	struct ffg_record_id id = { .record = record, .serial = serial };
 	struct ffg_revoke revoke = {
 		.size = sizeof(revoke),
+		.flags = flags,
 		.count = 1,
 		.damage_count = DAMAGE_MAX,
 		.records = (uintptr_t)&id,
@@ -170,7 +175,7 @@ static int record_revoke(struct ffg_call *call, uint32_t record, uint64_t serial
 }
 
 /* Under call->lock. */
-static int record_end(struct ffg_call *call, int why, bool *damaged)
+static int record_end(struct ffg_call *call, int why, uint32_t flags, bool *damaged)
 {
 	unsigned int damages = 0;
 	int error = 0;
@@ -178,10 +183,11 @@ static int record_end(struct ffg_call *call, int why, bool *damaged)
 	*damaged = false;
 	ffg_gate_thunk_set(call->thunk, NULL, why);
 	if (call->recorded)
-		error = record_revoke(call, call->record, call->serial, &damages);
+		error = record_revoke(call, call->record, call->serial, flags, &damages);
 	if (error && error != ENOENT)
 		return ffg_fail_errno(error, "revoke of %s", call->name);
-	call->recorded = false;
+	if (!(flags & FFG_REVOKE_KEEP))
+		call->recorded = false;
 	*damaged = damages;
 	return 0;
 }
@@ -206,13 +212,13 @@ static int record_make(struct ffg_call *call)
 	if (error)
 		return ffg_fail_errno(error, "grants of %s", call->name);
 	if (record >= call->context->records_size >> FFG_RECORD_SHIFT) {
-		record_revoke(call, record, serial, &damages);
+		record_revoke(call, record, serial, 0, &damages);
 		return ffg_fail(FFG_E_VERSION, "the module gave a record beyond its mapping");
 	}
 	ffg_gate_thunk_set(call->thunk, &call->context->records[record], 0);
 	/* Damage found here is reported; the call's next revoke has nothing more to say about it. */
 	if (call->recorded)
-		record_revoke(call, call->record, call->serial, &damages);
+		record_revoke(call, call->record, call->serial, 0, &damages);
 	call->record = record;
 	call->serial = serial;
 	call->recorded = true;
@@ -323,7 +329,7 @@ int ffg_call_revoke(struct ffg_call *call)
 	if (call->revoked)
 		error = ffg_fail(FFG_E_REVOKED, "the grants of the call were revoked already");
 	else
-		error = record_end(call, FFG_E_REVOKED, &damaged);
+		error = record_end(call, FFG_E_REVOKED, FFG_REVOKE_KEEP, &damaged);
 	if (!error) {
 		call->revoked = true;
 		if (damaged)
@@ -341,7 +347,7 @@ int ffg_call_reset(struct ffg_call *call)
 	if (error)
 		return error;
 	pthread_mutex_lock(&call->lock);
-	error = record_end(call, FFG_E_REVOKED, &damaged);
+	error = record_end(call, FFG_E_REVOKED, 0, &damaged);
 	if (!error) {
 		call->count = 0;
 		call->changed = false;
@@ -364,7 +370,7 @@ int ffg_call_free(struct ffg_call *call)
 	if (error)
 		return error;
 	pthread_mutex_lock(&call->lock);
-	error = record_end(call, FFG_E_INVAL, &damaged);
+	error = record_end(call, FFG_E_INVAL, 0, &damaged);
 	pthread_mutex_unlock(&call->lock);
 	if (error)
 		return error;

@@ -175,6 +175,7 @@ int ffg_gate_bind(const struct ffg_record *record, unsigned int attempt)
 	case 0:
 		return 0;
 	case ENOENT:
+	case ESTALE:
 		return FFG_E_REVOKED;
 	case EBUSY:
 	case EDEADLK:
