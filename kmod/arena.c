@@ -184,7 +184,7 @@ void ffg_arena_give(struct ffg_context *ctx, struct ffg_extent *extent)
 
 	extent->object = NULL;
 	list_add_tail(&extent->link, &cls->quarantine);
-	if (cls->quarantine_count < max(FFG_QUARANTINE >> class, 4U)) {
+	if (!FFG_MUTANT(QUARANTINE) && cls->quarantine_count < max(FFG_QUARANTINE >> class, 4U)) {
 		cls->quarantine_count++;
 		return;
 	}
@@ -258,6 +258,9 @@ static vm_fault_t ffg_arena_insert(struct ffg_context *ctx, struct vm_area_struc
 	object->mapped = true;
 	if (ffg_object_bound_at(object, page))
 		key = object->binding->key;
+	if (FFG_MUTANT(GUARD_PAGE))
+		vmf_insert_pfn_prot(vma, object->start + (page + 1) * PAGE_SIZE,
+				    page_to_pfn(object->frames[page]), ffg_vma_prot(vma, key));
 	return vmf_insert_pfn_prot(vma, object->start + page * PAGE_SIZE,
 				   page_to_pfn(object->frames[page]), ffg_vma_prot(vma, key));
 }
@@ -400,9 +403,13 @@ unlock:
 	return ret;
 }
 
+/* Also called for the copy that mremap() makes before it asks ffg_vma_mremap(). */
 static void ffg_arena_close(struct vm_area_struct *vma)
 {
-	ffg_context_shutdown(vma->vm_private_data);
+	struct ffg_context *ctx = vma->vm_private_data;
+
+	if (READ_ONCE(ctx->arena.vma) == vma)
+		ffg_context_shutdown(ctx);
 }
 
 static const struct vm_operations_struct ffg_arena_vm_ops = {
@@ -439,7 +446,7 @@ int ffg_arena_mmap(struct ffg_context *ctx, struct vm_area_struct *vma)
 		err = -EBUSY;
 	} else {
 		ffg_vma_setup(vma, ctx, &ffg_arena_vm_ops);
-		ctx->arena.vma = vma;
+		WRITE_ONCE(ctx->arena.vma, vma);
 		ctx->arena.base = vma->vm_start;
 	}
 	mutex_unlock(&ctx->lock);
@@ -476,7 +483,6 @@ void ffg_arena_free_all(struct ffg_context *ctx)
 	ffg_uncharge(ctx, FFG_TABLES, arena->next >> FFG_CHUNK_SHIFT);
 	arena->next = 0;
 	arena->size = 0;	/* no more growth */
-	arena->vma = NULL;
 	mutex_unlock(&arena->grow);
 }
 

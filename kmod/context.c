@@ -308,6 +308,7 @@ void ffg_context_shutdown(struct ffg_context *ctx)
 {
 	mutex_lock(&ctx->lock);
 	WRITE_ONCE(ctx->dead, true);
+	WRITE_ONCE(ctx->arena.vma, NULL);
 	ffg_grants_end_all(ctx);
 	ctx->wakes++;
 	wake_up_all(&ctx->waiters);

@@ -186,6 +186,9 @@ long ffg_ioctl(struct ffg_context *ctx, unsigned int cmd, unsigned long user)
 		return err;
 	/* It may have been changed between the two reads. */
 	arg.size = size;
+	/* A command that could not be answered must not run. */
+	if (copy_to_user(from, &arg, min(size, command->size)))
+		return -EFAULT;
 
 	err = command->run(ctx, &arg);
 	/* Of the failures only FFG_IOC_LINE_ATTACH's -EALREADY has something to say. */

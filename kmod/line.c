@@ -437,8 +437,12 @@ static void ffg_lines_close(struct vm_area_struct *vma)
 {
 	struct ffg_context *ctx = vma->vm_private_data;
 
+	unsigned int which = vma->vm_flags & VM_WRITE ? FFG_LINES_RW : FFG_LINES_RO;
+
 	mutex_lock(&ctx->lock);
-	ctx->lines.base[vma->vm_flags & VM_WRITE ? FFG_LINES_RW : FFG_LINES_RO] = 0;
+	/* Or it is the copy that mremap() makes before it asks ffg_vma_mremap(). */
+	if (ctx->lines.base[which] == vma->vm_start)
+		ctx->lines.base[which] = 0;
 	mutex_unlock(&ctx->lock);
 }
 

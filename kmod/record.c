@@ -229,7 +229,9 @@ static void ffg_records_close(struct vm_area_struct *vma)
 	struct ffg_context *ctx = vma->vm_private_data;
 
 	mutex_lock(&ctx->lock);
-	ctx->records.base = 0;
+	/* Or it is the copy that mremap() makes before it asks ffg_vma_mremap(). */
+	if (ctx->records.base == vma->vm_start)
+		ctx->records.base = 0;
 	mutex_unlock(&ctx->lock);
 }
 
