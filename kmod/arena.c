@@ -258,7 +258,7 @@ static vm_fault_t ffg_arena_insert(struct ffg_context *ctx, struct vm_area_struc
 	object->mapped = true;
 	if (ffg_object_bound_at(object, page))
 		key = object->binding->key;
-	if (FFG_MUTANT(GUARD_PAGE))
+	if (FFG_MUTANT(GUARD_PAGE) && page == object->pages - 1)
 		vmf_insert_pfn_prot(vma, object->start + (page + 1) * PAGE_SIZE,
 				    page_to_pfn(object->frames[page]), ffg_vma_prot(vma, key));
 	return vmf_insert_pfn_prot(vma, object->start + page * PAGE_SIZE,
