@@ -33,6 +33,45 @@ void ffg_arena_init(struct ffg_context *ctx)
 	}
 }
 
+/**
+ * ffg_arena_enter() - take the locks under which PTEs of the arena may change
+ * @ctx: context
+ *
+ * mmap_lock (read), then the arena mutex.  munmap() takes the VMA out of the mm before it
+ * goes on with mmap_lock downgraded to read, and frees page tables then: a VMA that the mm
+ * does not know any more must not be touched.
+ *
+ * Return: 0; -EINTR, -ENODATA before the arena is mapped, or -ESHUTDOWN, with no lock held.
+ */
+int ffg_arena_enter(struct ffg_context *ctx)
+{
+	struct ffg_arena *arena = &ctx->arena;
+	int err = 0;
+
+	if (mmap_read_lock_killable(ctx->mm))
+		return -EINTR;
+	mutex_lock(&ctx->lock);
+	if (ctx->dead)
+		err = -ESHUTDOWN;
+	else if (!arena->vma)
+		err = -ENODATA;
+	else if (vma_lookup(ctx->mm, arena->base) != arena->vma)
+		err = -ESHUTDOWN;
+	if (err)
+		ffg_arena_leave(ctx);
+	return err;
+}
+
+/**
+ * ffg_arena_leave() - drop the locks of ffg_arena_enter()
+ * @ctx: context
+ */
+void ffg_arena_leave(struct ffg_context *ctx)
+{
+	mutex_unlock(&ctx->lock);
+	mmap_read_unlock(ctx->mm);
+}
+
 static unsigned int ffg_class_shift(unsigned int class)
 {
 	return FFG_EXTENT_SHIFT + class;

@@ -105,6 +105,9 @@ void ffg_arena_exit(struct ffg_context *ctx);
 void ffg_arena_free_all(struct ffg_context *ctx);
 int ffg_arena_mmap(struct ffg_context *ctx, struct vm_area_struct *vma);
 
+int ffg_arena_enter(struct ffg_context *ctx);
+void ffg_arena_leave(struct ffg_context *ctx);
+
 int ffg_arena_class(unsigned long pages);
 int ffg_arena_reserve(struct ffg_context *ctx, unsigned int class, unsigned long count);
 struct ffg_extent *ffg_arena_take(struct ffg_context *ctx, unsigned int class,

@@ -299,20 +299,15 @@ static int ffg_bind_once(struct ffg_context *ctx, u32 index, u64 serial, bool wa
 			 unsigned int *wakes)
 {
 	struct ffg_call_record *record;
-	int err;
+	int err = ffg_arena_enter(ctx);
 
-	if (mmap_read_lock_killable(ctx->mm))
-		return -EINTR;
-	mutex_lock(&ctx->lock);
+	if (err)
+		return err;
 	/* The gate that backed off held slots for a moment. */
 	if (ffg_line_current(ctx))
 		ffg_lines_wake(ctx, ffg_line_current(ctx));
 	record = ffg_record_find(ctx, index, serial);
-	if (ctx->dead)
-		err = -ESHUTDOWN;
-	else if (!ctx->arena.vma)
-		err = -ENODATA;
-	else if (!record)
+	if (!record)
 		err = -ENOENT;
 	else if (record->revoked)
 		err = -ESTALE;
@@ -333,8 +328,7 @@ static int ffg_bind_once(struct ffg_context *ctx, u32 index, u64 serial, bool wa
 		err = ffg_bind_try(ctx, record);
 		*wakes = ctx->wakes;
 	}
-	mutex_unlock(&ctx->lock);
-	mmap_read_unlock(ctx->mm);
+	ffg_arena_leave(ctx);
 	return err;
 }
 

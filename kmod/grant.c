@@ -138,12 +138,11 @@ static int ffg_revoke_may(struct ffg_context *ctx, const struct ffg_record_id *i
 static int ffg_revoke_commit(struct ffg_context *ctx, const struct ffg_record_id *ids, u32 count,
 			     bool keep, struct ffg_damages *damages, struct ffg_call_record **gone)
 {
-	int err;
+	int err = ffg_arena_enter(ctx);
 
-	if (mmap_read_lock_killable(ctx->mm))
-		return -EINTR;
-	mutex_lock(&ctx->lock);
-	err = ctx->dead ? -ESHUTDOWN : ffg_revoke_may(ctx, ids, count);
+	if (err)
+		return err;
+	err = ffg_revoke_may(ctx, ids, count);
 	for (u32 i = 0; i < count && !err; i++) {
 		struct ffg_call_record *record;
 
@@ -155,8 +154,7 @@ static int ffg_revoke_commit(struct ffg_context *ctx, const struct ffg_record_id
 		record->next_gone = *gone;
 		*gone = record;
 	}
-	mutex_unlock(&ctx->lock);
-	mmap_read_unlock(ctx->mm);
+	ffg_arena_leave(ctx);
 	return err;
 }
 

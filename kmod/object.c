@@ -169,16 +169,11 @@ static struct ffg_object *ffg_object_new(struct ffg_context *ctx,
 static int ffg_object_place(struct ffg_context *ctx, struct ffg_object **objects,
 			    struct ffg_object_desc *desc, u32 count)
 {
-	int err = 0;
+	int err = ffg_arena_enter(ctx);
 	u32 i;
 
-	if (mmap_read_lock_killable(ctx->mm))
-		return -EINTR;
-	mutex_lock(&ctx->lock);
-	if (!ctx->arena.vma) {
-		err = ctx->dead ? -ESHUTDOWN : -ENODATA;
-		goto unlock;
-	}
+	if (err)
+		return err;
 	for (i = 0; i < count; i++) {
 		struct ffg_object *object = objects[i];
 
@@ -207,8 +202,7 @@ static int ffg_object_place(struct ffg_context *ctx, struct ffg_object **objects
 		ffg_count(ctx, FFG_STAT_ALLOCS);
 	}
 unlock:
-	mutex_unlock(&ctx->lock);
-	mmap_read_unlock(ctx->mm);
+	ffg_arena_leave(ctx);
 	return err;
 }
 
@@ -261,12 +255,11 @@ static int ffg_object_retire(struct ffg_context *ctx, const u64 *handles, u32 co
 	struct ffg_object *object, *next;
 	struct ffg_damage damage;
 	LIST_HEAD(retired);
-	int err;
+	int err = ffg_arena_enter(ctx);
 
-	if (mmap_read_lock_killable(ctx->mm))
-		return -EINTR;
-	mutex_lock(&ctx->lock);
-	err = ctx->dead ? -ESHUTDOWN : ffg_object_may_retire(ctx, handles, count);
+	if (err)
+		return err;
+	err = ffg_object_may_retire(ctx, handles, count);
 	for (u32 i = 0; !err && i < count; i++) {
 		object = ffg_object_find(ctx, handles[i]);
 		if (damages && ffg_object_damaged(ctx, object, &damage))
@@ -278,8 +271,7 @@ static int ffg_object_retire(struct ffg_context *ctx, const u64 *handles, u32 co
 		trace_ffg_free(object->handle);
 		ffg_count(ctx, FFG_STAT_FREES);
 	}
-	mutex_unlock(&ctx->lock);
-	mmap_read_unlock(ctx->mm);
+	ffg_arena_leave(ctx);
 	list_for_each_entry_safe(object, next, &retired, grants)
 		ffg_object_release(ctx, object);
 	return err;
