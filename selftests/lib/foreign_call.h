@@ -19,6 +19,12 @@
 
 #include "ffg_raw.h"
 
+/*
+ * Whoever uses FOREIGN() gets a sigsetjmp() in its loops.  What the statement changes must be volatile or
+ * static; nothing else changes between the jump's two ends, which the compiler cannot know.
+ */
+#pragma GCC diagnostic ignored "-Wclobbered"
+
 /* ---- libshapes ---- */
 
 struct shapes {
@@ -142,12 +148,15 @@ RAW_FN void foreign_leave(const struct raw *raw, struct raw_call *call)
 		raw_wake(raw);
 }
 
-/* Runs a statement in foreign mode, in a call that was entered: 0, or what stopped it (RAW_MAPERR ...). */
+/*
+ * Runs a statement in foreign mode, in a call that was entered: 0, or what stopped it (RAW_MAPERR ...).  PKRU is
+ * what the line says: the module may have bound the record anew since it was entered.
+ */
 #define FOREIGN_IN(call, ...) ({						\
 	volatile int foreign_code_ = sigsetjmp(raw_landing, 0);			\
 	if (!foreign_code_) {							\
 		raw_armed = 1;							\
-		raw_wrpkru((call)->fpkru);					\
+		raw_wrpkru(__atomic_load_n(&(call)->line->fpkru, __ATOMIC_RELAXED));\
 		__VA_ARGS__;							\
 	}									\
 	raw_wrpkru((call)->tpkru);						\
@@ -222,7 +231,7 @@ struct spinner {
 RAW_FN void *spinner_main(void *arg)
 {
 	struct spinner *spinner = arg;
-	struct raw_call call;
+	struct raw_call call = { 0 };
 	int line = raw_attach(spinner->raw);
 
 	if (spinner->cpu >= 0)
