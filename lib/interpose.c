@@ -12,9 +12,10 @@
  * routine of a thread runs in that thread.  Not covered: asynchronous I/O with SIGEV_THREAD.
  *
  * The symbols have no version, so that they bind where a version of libc's is asked for, and
- * are weak, so that libc's own win in a static executable (where libraries cannot be opened anyway).
- * They stand in front of libc's if the program is linked to libffiguard, as -lffiguard does; not if libffiguard
- * itself was loaded by dlopen().
+ * are weak, so that libc's own do not clash with them when an archive is linked.  They stand in
+ * front of libc's if the program is linked to libffiguard, shared or as an archive; not
+ * if libffiguard itself was loaded by dlopen().  In an executable linked with -static
+ * there is no libc behind them, and nothing could be opened either: it ends at its start.
  *
  * No locks: registration may come from any thread, from a signal handler or a forked child.
  */
@@ -79,6 +80,17 @@ static const char *const names[I_COUNT] = {
 
 static void *functions[I_COUNT];
 
+static void no_libc(const char *name)
+{
+	static const char why[] = "ffiguard: libc's function is not to be found; "
+		"an executable linked with -static cannot use libffiguard: ";
+
+	if (write(STDERR_FILENO, why, sizeof(why) - 1) < 0 ||
+	    write(STDERR_FILENO, name, strlen(name)) < 0 || write(STDERR_FILENO, "\n", 1) < 0)
+		_exit(127);
+	abort();
+}
+
 /* Also before our constructor: other libraries' constructors may run first. */
 static void *resolve(enum interposed which)
 {
@@ -86,6 +98,8 @@ static void *resolve(enum interposed which)
 
 	if (!function) {
 		function = dlsym(RTLD_NEXT, names[which]);
+		if (!function)
+			no_libc(names[which]);
 		__atomic_store_n(&functions[which], function, __ATOMIC_RELEASE);
 	}
 	return function;
