@@ -60,8 +60,8 @@ static void discard(struct ffg_call *call)
 }
 
 /* A call that is in no list yet.  @name may be NULL. */
-static struct ffg_call *make(struct ffg_context *context, struct ffg_domain *domain, const char *name,
-			     void *function, const char *signature)
+static struct ffg_call *make(struct ffg_context *context, struct ffg_domain *domain,
+			     const char *name, void *function, const char *signature)
 {
 	struct ffg_call *call = calloc(1, sizeof(*call));
 	int thunk;
@@ -115,7 +115,8 @@ struct ffg_call *ffg_call_new(struct ffg_domain *domain, const char *symbol, con
 	return function ? new_call(domain, symbol, function, signature) : NULL;
 }
 
-struct ffg_call *ffg_call_new_address(struct ffg_domain *domain, void *function, const char *signature)
+struct ffg_call *ffg_call_new_address(struct ffg_domain *domain, void *function,
+				      const char *signature)
 {
 	if (!domain || !function) {
 		ffg_fail(FFG_E_INVAL, "domain or function is NULL");
@@ -216,7 +217,10 @@ static int record_make(struct ffg_call *call)
 		return ffg_fail(FFG_E_VERSION, "the module gave a record beyond its mapping");
 	}
 	ffg_gate_thunk_set(call->thunk, &call->context->records[record], 0);
-	/* Damage found here is reported; the call's next revoke has nothing more to say about it. */
+	/*
+	 * Damage found here is reported; the call's next revoke has nothing more to say about
+	 * it.
+	 */
 	if (call->recorded)
 		record_revoke(call, call->record, call->serial, 0, &damages);
 	call->record = record;
@@ -265,8 +269,10 @@ static int find_object(struct ffg_context *context, const void *address, size_t 
 	if (object->where != FFG_WHERE_OBJECT)
 		return ffg_fail(FFG_E_NOT_OBJECT, "%p is no byte of a living object", address);
 	if (length > object->length - (uint64_t)object->offset)
-		return ffg_fail(FFG_E_RANGE, "%zu bytes from offset %lld go beyond the object of %llu bytes",
-				length, (long long)object->offset, (unsigned long long)object->length);
+		return ffg_fail(FFG_E_RANGE,
+				"%zu bytes from offset %lld go beyond the object of %llu bytes",
+				length, (long long)object->offset,
+				(unsigned long long)object->length);
 	return 0;
 }
 
@@ -302,7 +308,8 @@ int ffg_call_grant(struct ffg_call *call, const void *address, size_t length, un
 	if (!length)
 		return ffg_fail(FFG_E_INVAL, "a grant of 0 bytes");
 	if (rights != FFG_IN && rights != FFG_INOUT)
-		return ffg_fail(FFG_E_INVAL, "rights %#x are not FFG_IN, FFG_OUT or FFG_INOUT", rights);
+		return ffg_fail(FFG_E_INVAL, "rights %#x are not FFG_IN, FFG_OUT or FFG_INOUT",
+				rights);
 	error = find_object(call->context, address, length, &object);
 	if (error)
 		return error;

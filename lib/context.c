@@ -96,7 +96,7 @@ int ffg_context_check(const struct ffg_context *context)
 		return ffg_fail(FFG_E_INVAL, "the context is NULL");
 	if (!context->forked) {
 		if (context != ours)
-			return ffg_fail(FFG_E_CONTEXT, "the context is not the one of this process");
+			return ffg_fail(FFG_E_CONTEXT, "not the context of this process");
 		if (*inherited)
 			return 0;
 		become_child(ours);	/* a child that ran no fork handlers; it has one thread */
@@ -134,7 +134,7 @@ static int take_keys(struct ffg_context *context, const struct ffg_options *opti
 	ffg_wrpkru(before & ~context->ours);
 	if (!use)
 		return ffg_fail(FFG_E_NO_KEYS,
-				"%u protection keys are free in this process; %u are needed (1 SAFE, %u slots) and %u are to be left",
+				"%u protection keys are free; %u are needed (SAFE, %u slots), %u to be left",
 				count, least, least - 1, options->keys_left);
 	context->safe = (unsigned int)key[0];
 	context->slots = use - 1;
@@ -173,7 +173,7 @@ static int open_device(struct ffg_context *context, const struct ffg_options *op
 			return ffg_fail(FFG_E_NO_DEVICE, "%s", ffg_strerror(FFG_E_NO_DEVICE));
 		if (error == EACCES || error == EPERM)
 			return ffg_fail(FFG_E_PERM,
-					DEVICE " may not be opened: %s (is the user in the group of the device?)",
+					DEVICE ": %s (may the user open it?)",
 					strerror(error));
 		return ffg_fail_errno(error, "open " DEVICE);
 	}
@@ -182,17 +182,19 @@ static int open_device(struct ffg_context *context, const struct ffg_options *op
 		return ffg_fail(FFG_E_ACTIVE, "%s (another copy of the library opened it?)",
 				ffg_strerror(FFG_E_ACTIVE));
 	if (error)
-		return ffg_fail_errno(error, "handshake with the module (API level %u)", FFG_API_LEVEL);
+		return ffg_fail_errno(error, "handshake with the module (API level %u)",
+				      FFG_API_LEVEL);
 	context->features = hello.features;
 	context->arena_size = hello.arena_size;
 	context->lines_size = hello.lines_size;
 	context->records_size = hello.records_size;
 	if (context->lines_size > GATE_LINES_ALIGN)
-		return ffg_fail(FFG_E_VERSION, "the module's lines are larger than the gate can address");
+		return ffg_fail(FFG_E_VERSION, "the lines are larger than the gate can address");
 	return 0;
 }
 
-static void *map_device(struct ffg_context *context, void *at, size_t size, int protection, uint64_t offset)
+static void *map_device(struct ffg_context *context, void *at, size_t size, int protection,
+			uint64_t offset)
 {
 	void *map = mmap(at, size, protection, MAP_SHARED | (at ? MAP_FIXED : 0), context->fd,
 			 (off_t)offset);
@@ -207,7 +209,9 @@ static void *map_device(struct ffg_context *context, void *at, size_t size, int 
 static int map_lines(struct ffg_context *context)
 {
 	size_t room = 3UL * GATE_LINES_ALIGN;
-	char *map = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), *at;
+	char *map = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+			 0),
+	     *at;
 
 	if (map == MAP_FAILED)
 		return ffg_fail_errno(errno, "address space for the lines");
@@ -217,8 +221,10 @@ static int map_lines(struct ffg_context *context)
 	munmap(at + 2UL * GATE_LINES_ALIGN, (size_t)(map + room - at) - 2UL * GATE_LINES_ALIGN);
 	context->lines = (struct ffg_line *)(void *)at;
 	context->lines_ro = (const struct ffg_line *)(void *)(at + GATE_LINES_ALIGN);
-	if (!map_device(context, at, context->lines_size, PROT_READ | PROT_WRITE, FFG_MMAP_LINES) ||
-	    !map_device(context, at + GATE_LINES_ALIGN, context->lines_size, PROT_READ, FFG_MMAP_LINES_RO))
+	if (!map_device(context, at, context->lines_size, PROT_READ | PROT_WRITE,
+			FFG_MMAP_LINES) ||
+	    !map_device(context, at + GATE_LINES_ALIGN, context->lines_size, PROT_READ,
+			FFG_MMAP_LINES_RO))
 		return ffg_error();
 	return 0;
 }
@@ -234,7 +240,8 @@ static int map_all(struct ffg_context *context)
 	error = map_lines(context);
 	if (error)
 		return error;
-	context->records = map_device(context, NULL, context->records_size, PROT_READ, FFG_MMAP_RECORDS);
+	context->records =
+		map_device(context, NULL, context->records_size, PROT_READ, FFG_MMAP_RECORDS);
 	return context->records ? 0 : ffg_error();
 }
 
@@ -255,8 +262,8 @@ static int check_options(const struct ffg_options *given, struct ffg_options *op
 	memset(options, 0, sizeof(*options));
 	if (given) {
 		if (given->size != sizeof(*options))
-			return ffg_fail(FFG_E_INVAL, "ffg_options.size is %zu, not %zu", given->size,
-					sizeof(*options));
+			return ffg_fail(FFG_E_INVAL, "ffg_options.size is %zu, not %zu",
+					given->size, sizeof(*options));
 		*options = *given;
 	}
 	if (options->flags)
@@ -266,7 +273,8 @@ static int check_options(const struct ffg_options *given, struct ffg_options *op
 	if (!options->stack_size)
 		options->stack_size = STACK_DEFAULT;
 	if (options->stack_size < STACK_MIN || options->stack_size > STACK_MAX)
-		return ffg_fail(FFG_E_INVAL, "ffg_options.stack_size: %lu to %lu bytes", STACK_MIN, STACK_MAX);
+		return ffg_fail(FFG_E_INVAL, "ffg_options.stack_size: %lu to %lu bytes",
+				STACK_MIN, STACK_MAX);
 	return 0;
 }
 
@@ -317,8 +325,8 @@ static struct ffg_context *open_locked(const struct ffg_options *options)
 	context->violation_data = options->violation_data;
 	pthread_mutex_init(&context->lock, NULL);
 	*inherited = 1;
-	if (!open_device(context, options) && !take_keys(context, options) && !donate_keys(context) &&
-	    !map_all(context) && !start(context))
+	if (!open_device(context, options) && !take_keys(context, options) &&
+	    !donate_keys(context) && !map_all(context) && !start(context))
 		return context;
 	release(context);
 	return NULL;
@@ -367,7 +375,7 @@ static int close_locked(struct ffg_context *context)
 	busy = context->calls || context->domains;
 	pthread_mutex_unlock(&context->lock);
 	if (busy)
-		return ffg_fail(FFG_E_BUSY, "calls or domains of the context exist: free and close them first");
+		return ffg_fail(FFG_E_BUSY, "calls or domains exist: free and close them first");
 	if (ffg_thread_self() && ffg_thread_self()->line_ro->tpkru != FFG_LINE_IDLE)
 		return ffg_fail(FFG_E_BUSY, "the context cannot be closed inside a guarded call");
 	ffg_violation_remove();
@@ -403,7 +411,7 @@ int ffg_context_close(struct ffg_context *context)
 	else if (context == process)
 		error = close_locked(context);
 	else
-		error = ffg_fail(FFG_E_CONTEXT, "the context is not the one of this process");
+		error = ffg_fail(FFG_E_CONTEXT, "not the context of this process");
 	pthread_mutex_unlock(&context_mutex);
 	return error;
 }

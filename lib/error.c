@@ -20,7 +20,7 @@ static const char *const text[FFG_E_COUNT_] = {
 	[FFG_E_NO_PKU] = "the CPU or the kernel lacks a feature that is needed",
 	[FFG_E_NO_KEYS] = "too few protection keys are free in this process",
 	[FFG_E_KEY_LOST] = "a protection key of the context was freed by other code",
-	[FFG_E_VERSION] = "module and library do not speak the same API level: install matching versions",
+	[FFG_E_VERSION] = "module and library speak different API levels: update one of them",
 	[FFG_E_ACTIVE] = "the process has a context already",
 	[FFG_E_FORKED] = "the context belongs to the parent process: open one in the child",
 	[FFG_E_LIMIT] = "a budget or a table is full",
@@ -35,7 +35,7 @@ static const char *const text[FFG_E_COUNT_] = {
 	[FFG_E_UNATTACHED] = "the thread did not attach: call ffg_thread_attach() in it first",
 	[FFG_E_ATTACHED] = "the thread is attached already",
 	[FFG_E_NESTED] = "a guarded call inside a guarded call of the same thread",
-	[FFG_E_REVOKED] = "the grants of the call were revoked: ffg_call_reset() it, or ask ffg_call_entry() again",
+	[FFG_E_REVOKED] = "the grants were revoked, or the call was reset and not prepared again",
 	[FFG_E_DAMAGED] = "slack of an object was overwritten",
 	[FFG_E_SYSTEM] = "the kernel refused: see errno",
 };

@@ -38,7 +38,10 @@ static unsigned int thunk_hint;
 
 /* ---- entries ---- */
 
-/* The table is keyed SAFE; a thread that did not attach may have it closed.  Returns what to close again. */
+/*
+ * The table is keyed SAFE; a thread that did not attach may have it closed.  Returns what to
+ * close again.
+ */
 static uint32_t table_open(void)
 {
 	struct ffg_context *context = ffg_context_process();
@@ -122,14 +125,16 @@ static const char *ladder_of(const struct ffg_signature *signature,
 
 	if (!signature->variadic && !signature->unknown)
 		return loop ? variant->ladder_loop : variant->ladder[words];
-	return loop || words != GATE_LADDER ? variant->ladder_variadic_loop : variant->ladder_variadic;
+	return loop || words != GATE_LADDER ? variant->ladder_variadic_loop
+					    : variant->ladder_variadic;
 }
 
 void ffg_gate_record(struct ffg_call *call, uint64_t user[14])
 {
 	const struct ffg_signature *signature = &call->signature;
 	const struct ffg_gate_variant *variant =
-		&ffg_gate_variant[signature->form + (ffg_gate_page.constants.scrub ? GATE_CHECKED : 0)];
+		&ffg_gate_variant[signature->form +
+				  (ffg_gate_page.constants.scrub ? GATE_CHECKED : 0)];
 	unsigned int prologue = signature->integers * 9 + signature->vectors;
 	uint32_t words = signature->stack_words, align = signature->stack_align;
 	uint32_t pads = (align - words % align) % align;
@@ -165,7 +170,10 @@ int ffg_gate_bind(const struct ffg_record *record, unsigned int attempt)
 
 	if (!context)
 		return FFG_E_INVAL;
-	/* Whoever waits for what the failed attempt held must not sleep on it while this thread does. */
+	/*
+	 * Whoever waits for what the failed attempt held must not sleep on it while this thread
+	 * does.
+	 */
 	if (ffg_gate_line->wake)
 		ffg_gate_wake();
 	if (attempt > GATE_BIND_ATTEMPTS)
@@ -250,7 +258,8 @@ int ffg_gate_error(const struct ffg_call *call)
 
 /* ---- calls of the library itself ---- */
 
-typedef uintptr_t (*apply_fn)(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, void *);
+typedef uintptr_t (*apply_fn)(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t,
+			      void *);
 
 int ffg_gate_call(struct ffg_domain *domain, const char *what, void *function,
 		  const uintptr_t argument[6], uintptr_t *result)
@@ -298,7 +307,8 @@ static const struct ffg_call *call_of(const struct ffg_context *context, uint64_
 	const struct ffg_record *record = (const struct ffg_record *)(uintptr_t)address;
 	uintptr_t first = (uintptr_t)context->records;
 
-	if (address < first || address >= first + context->records_size || (address - first) % sizeof(*record))
+	if (address < first || address >= first + context->records_size ||
+	    (address - first) % sizeof(*record))
 		return NULL;
 	return (const struct ffg_call *)(uintptr_t)record->user[USER(R_CALL)];
 }
@@ -337,31 +347,47 @@ bool ffg_gate_contains(uintptr_t ip)
 	return between(ip, ffg_gate_begin, ffg_gate_end);
 }
 
+/* One sentence for each place in the gate where a thread can be stopped; gate.h has the list. */
+static const struct {
+	const char *stop;
+	const char *meaning;
+} stops[] = {
+	{ ffg_gate_stop_enter,
+	  "the gate was entered in its middle with rights that this call does not have" },
+	{ ffg_gate_stop_enter_thread,
+	  "the gate was entered in its middle with the state of another thread" },
+	{ ffg_gate_stop_leave,
+	  "the gate was left with other rights than it was entered with: a jump or a changed key" },
+	{ ffg_gate_stop_leave_thread,
+	  "the gate was left with the state of another thread: a jump, or a changed fs base" },
+};
+
+/* The same for the common path, by the part of it. */
+static const char *explain_path(uintptr_t ip, const struct ffg_gate_variant *path)
+{
+	if (between(ip, path->common, path->open))
+		return "on the way into the gate: stack arguments that nobody passed, or too many";
+	if (between(ip, path->open, path->close))
+		return "inside the gate: the foreign stack is used up, or a jump into the gate";
+	if (between(ip, path->close, path->end))
+		return "on the way out of the gate: a jump into it, or rbx was not kept";
+	return NULL;
+}
+
 const char *ffg_gate_explain(uintptr_t ip)
 {
+	const char *meaning = NULL;
+
 	if (!ffg_gate_contains(ip))
 		return NULL;
 	if (between(ip, ffg_gate_thunks, ffg_gate_thunks_end))
 		return "foreign code called the entry of a guarded call";
-	if (ip == (uintptr_t)ffg_gate_stop_enter)
-		return "the gate was entered in its middle with rights that this call does not have";
-	if (ip == (uintptr_t)ffg_gate_stop_enter_thread)
-		return "the gate was entered in its middle with the state of another thread";
-	if (ip == (uintptr_t)ffg_gate_stop_leave)
-		return "the gate was left with other rights than it was entered with: foreign code jumped into it, or changed the rights of a protection key that is not ours";
-	if (ip == (uintptr_t)ffg_gate_stop_leave_thread)
-		return "the gate was left with the state of another thread: foreign code jumped into it, or changed the fs base";
-	for (unsigned int n = 0; n < GATE_VARIANTS; n++) {
-		const struct ffg_gate_variant *variant = &ffg_gate_variant[n];
-
-		if (between(ip, variant->open, variant->close))
-			return "inside the gate: the foreign stack is used up, or foreign code jumped into the gate";
-		if (between(ip, variant->close, variant->end))
-			return "on the way out of the gate: foreign code jumped into it or destroyed what the gate keeps in rbx";
-		if (between(ip, variant->common, variant->open))
-			return "on the way into the gate: stack arguments cannot be read, or more of them than the foreign stack has room for";
-	}
-	return "inside the gate";
+	for (unsigned int n = 0; n < sizeof(stops) / sizeof(stops[0]); n++)
+		if (ip == (uintptr_t)stops[n].stop)
+			return stops[n].meaning;
+	for (unsigned int n = 0; n < GATE_VARIANTS && !meaning; n++)
+		meaning = explain_path(ip, &ffg_gate_variant[n]);
+	return meaning ? meaning : "inside the gate";
 }
 
 /* Lets the interrupted entry fail with @error. */

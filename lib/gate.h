@@ -3,19 +3,22 @@
  * The call gate: layout shared by gate_x86_64.S and gate.c.
  *
  * An entry is a thunk.  It loads its record, jumps to the prologue for the signature, which
- * clears the registers that carry no argument, and that jumps to the common path, of which there is one
- * variant for each form of return value, with and without a check of the extended state.
+ * clears the registers that carry no argument, and that jumps to the common path, of which
+ * there is one variant for each form of return value, with and without a check of the extended
+ * state.
  *
  * What can stop a thread inside the gate, and what ffg_gate_explain() says:
  *
  *   where		signal	because
  *   thunk		SEGV	SAFE is closed: foreign code called an entry
- *   ffg_gate_stop_enter	ILL	PKRU is not what this call may have: a jump to the first
- *				WRPKRU
- *   ffg_gate_stop_enter_thread	ILL	the same with the line of another thread
- *   ffg_gate_stop_leave	ILL	PKRU on return is not what it was: a jump to the second WRPKRU, or
- *				foreign code changed the rights of a key that is not ours
- *   ffg_gate_stop_leave_thread	ILL	the same with the line of another thread, or the fs base was changed
+ *   ffg_gate_stop_enter	ILL	PKRU is not what this call may have: a jump to the
+ *				first WRPKRU
+ *   ..._stop_enter_thread ILL	the same with the line of another thread
+ *   ffg_gate_stop_leave	ILL	PKRU on return is not what it was: a jump to the second
+ *				WRPKRU, or foreign code changed the rights of a key that
+ *				is not ours
+ *   ..._stop_leave_thread ILL	the same with the line of another thread, or the fs base
+ *				was changed
  *   after 1st WRPKRU	SEGV	a bad hint of the line (rbx), or the foreign stack is used up
  *   after 2nd WRPKRU	SEGV	SAFE stayed closed, or a bad hint of the line: a jump there
  */

@@ -14,12 +14,7 @@
  * in foreign mode rbp is the gate's frame pointer.
  */
 #include "gate.h"
-
-/* What "make check-mutants" leaves out, one at a time. */
-#ifndef FFG_MUTANT_GATE_CHECK
-#define FFG_MUTANT_GATE_CHECK 0
-#endif
-#define FFG_MUTANT(name)	FFG_MUTANT_##name
+#include "mutant.h"
 
 #define RDPKRU	.byte 0x0f, 0x01, 0xee
 #define WRPKRU	.byte 0x0f, 0x01, 0xef
@@ -148,8 +143,8 @@ ffg_gate_prologue_wide:
 /*
  * The common path.  FORM: enum ffg_return_form.  CHECKED: look at the extended state.
  *
- * Registers: rbx the line, rbp the frame, r11 the record (from the thunk), r13 and r14 keep rdx and rcx,
- * which RDPKRU and WRPKRU want, r12 counts attempts.
+ * Registers: rbx the line, rbp the frame, r11 the record (from the thunk), r13 and r14 keep rdx
+ * and rcx, which RDPKRU and WRPKRU want, r12 counts attempts.
  */
 	.macro	COMMON name, form, checked
 	.p2align 6
@@ -582,7 +577,10 @@ FUNCTION(ffg_gate_closed):
 	.cfi_endproc
 	.size	ffg_gate_closed, . - ffg_gate_closed
 
-/* The end of an entry that could not be made: returns zero in every form.  r11 the call, eax the error. */
+/*
+ * The end of an entry that could not be made: returns zero in every form.  r11 the call, eax
+ * the error.
+ */
 	.p2align 4
 FUNCTION(ffg_gate_fail):
 	.cfi_startproc

@@ -73,7 +73,7 @@ pid_t ffg_sys_tid(void);
 struct ffg_context {
 	int fd;
 	pid_t pid;			/* process that opened it */
-	bool forked;			/* set in a forked child, which did not inherit the mappings */
+	bool forked;			/* a forked child's copy, without the mappings */
 	unsigned int safe;		/* the SAFE key */
 	uint32_t slot_keys;		/* bit k: key k is a slot */
 	unsigned int slots;
@@ -98,10 +98,13 @@ struct ffg_context {
 	pthread_mutex_t lock;
 	struct ffg_domain *domains;	/* under lock */
 	struct ffg_call *calls;		/* under lock */
-	struct ffg_call *apply;		/* ffg_gate_call()'s record; constant while the context is open */
+	struct ffg_call *apply;		/* for ffg_gate_call(); constant while open */
 };
 
-/* The context of the process or NULL; in a forked child the parent's until closed.  Async-signal-safe. */
+/*
+ * The context of the process or NULL; in a forked child the parent's until closed.
+ * Async-signal-safe.
+ */
 struct ffg_context *ffg_context_process(void);
 /* 0 if @context is the process's and usable here, else an error code that is set. */
 int ffg_context_check(const struct ffg_context *context);
@@ -114,7 +117,7 @@ struct ffg_stack {
 	char *map;			/* with both guards */
 	size_t map_size;
 	uintptr_t low;			/* lowest usable byte */
-	uintptr_t top;			/* first stack pointer; the buffer for memory returns lies above */
+	uintptr_t top;			/* first stack pointer; memory returns go above it */
 };
 
 struct ffg_thread {
@@ -127,11 +130,14 @@ struct ffg_thread {
 	/* ffg_gate_call() in progress: what the report says; see ffg_gate_running() */
 	struct ffg_domain *domain;
 	const char *what;
-	struct ffg_line **line_slot;	/* the thread's ffg_gate_line, for whoever closes the context */
-	struct ffg_thread *next, **link;	/* all attached threads, under the mutex of thread.c */
+	struct ffg_line **line_slot;	/* the thread's ffg_gate_line, for who closes the context */
+	struct ffg_thread *next, **link;	/* all that are attached, under thread_mutex */
 };
 
-/* State of the calling thread or NULL if it is not attached.  Async-signal-safe, also in foreign mode. */
+/*
+ * State of the calling thread or NULL if it is not attached.  Async-signal-safe, also in
+ * foreign mode.
+ */
 struct ffg_thread *ffg_thread_self(void);
 /* The context closes: every thread is detached. */
 void ffg_thread_close(struct ffg_context *context);
@@ -208,10 +214,10 @@ struct ffg_domain {
 /* ---- gate (gate.h, gate.c, gate_x86_64.S) ---- */
 
 /*
- * Run @function(argument[0..5]) behind the gate with no grants; *@result, if not NULL, is what it
- * returned in rax.  @what is for reports ("constructors"), and must live until the
- * function returns.  The thread is attached, or the error is FFG_E_UNATTACHED; inside a guarded call it is
- * FFG_E_NESTED.  The codes are set as ffg_fail() does.
+ * Run @function(argument[0..5]) behind the gate with no grants; *@result, if not NULL, is what
+ * it returned in rax.  @what is for reports ("constructors"), and must live until the function
+ * returns.  The thread is attached, or the error is FFG_E_UNATTACHED; inside a guarded call it
+ * is FFG_E_NESTED.  The codes are set as ffg_fail() does.
  */
 int ffg_gate_call(struct ffg_domain *domain, const char *what, void *function,
 		  const uintptr_t argument[6], uintptr_t *result);
@@ -253,7 +259,10 @@ int ffg_gate_open(struct ffg_context *context);
 void ffg_gate_close(struct ffg_context *context);
 /* In a forked child: every entry fails with FFG_E_FORKED from now on. */
 void ffg_gate_fork(struct ffg_context *context);
-/* Entries: index of a free one or -1; point one at a record or, with NULL, let it fail with @error. */
+/*
+ * Entries: index of a free one or -1; point one at a record or, with NULL, let it fail with
+ * @error.
+ */
 int ffg_gate_thunk_take(struct ffg_call *call);
 void ffg_gate_thunk_set(unsigned int thunk, const struct ffg_record *record, int error);
 void ffg_gate_thunk_give(unsigned int thunk);

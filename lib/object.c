@@ -26,16 +26,19 @@ static int alloc(struct ffg_context *context, struct ffg_object_desc *objects, u
 		return 0;
 	if (count == 1)
 		return ffg_fail_errno(error, "object of %llu bytes, alignment %u, flags %#x",
-				      (unsigned long long)objects->length, objects->align, objects->flags);
+				      (unsigned long long)objects->length, objects->align,
+				      objects->flags);
 	return ffg_fail_errno(error, "%u objects", count);
 }
 
-void *ffg_object_alloc_aligned(struct ffg_context *context, size_t length, size_t align, unsigned int flags)
+void *ffg_object_alloc_aligned(struct ffg_context *context, size_t length, size_t align,
+			       unsigned int flags)
 {
 	struct ffg_object_desc object = { .length = length, .flags = flags };
 
 	if (align > FFG_ALIGN_MAX || (align & (align - 1))) {
-		ffg_fail(FFG_E_INVAL, "alignment %zu is no power of two up to %d", align, FFG_ALIGN_MAX);
+		ffg_fail(FFG_E_INVAL, "alignment %zu is no power of two up to %d", align,
+			 FFG_ALIGN_MAX);
 		return NULL;
 	}
 	object.align = (uint32_t)align;
@@ -47,7 +50,8 @@ void *ffg_object_alloc(struct ffg_context *context, size_t length, unsigned int 
 	return ffg_object_alloc_aligned(context, length, 0, flags);
 }
 
-int ffg_object_alloc_batch(struct ffg_context *context, struct ffg_object_desc *objects, unsigned int count)
+int ffg_object_alloc_batch(struct ffg_context *context, struct ffg_object_desc *objects,
+			   unsigned int count)
 {
 	if (!objects || !count || count > FFG_BATCH_MAX)
 		return ffg_fail(FFG_E_INVAL, "1 to %d objects in a batch", FFG_BATCH_MAX);
@@ -65,7 +69,8 @@ static int query(struct ffg_context *context, const void *address, struct ffg_ob
 	return error ? ffg_fail_errno(error, "address %p", address) : 0;
 }
 
-int ffg_object_query(struct ffg_context *context, const void *address, struct ffg_object_query *result)
+int ffg_object_query(struct ffg_context *context, const void *address,
+		     struct ffg_object_query *result)
 {
 	int error = ffg_context_check(context);
 
@@ -89,8 +94,8 @@ static int handle_of(struct ffg_context *context, const void *address, uint64_t 
 	if (what.where != FFG_WHERE_OBJECT)
 		return ffg_fail(FFG_E_NOT_OBJECT, "%p is no guarded object", address);
 	if (what.offset)
-		return ffg_fail(FFG_E_NOT_OBJECT, "%p is %lld bytes inside the object at %#llx", address,
-				(long long)what.offset, (unsigned long long)what.base);
+		return ffg_fail(FFG_E_NOT_OBJECT, "%p is %lld bytes inside the object at %#llx",
+				address, (long long)what.offset, (unsigned long long)what.base);
 	*handle = what.object;
 	return 0;
 }
@@ -124,8 +129,8 @@ static int free_handles(struct ffg_context *context, const uint64_t *handles, un
 	if (!damages)
 		return 0;
 	ffg_violation_damage(context, "freed", damage, damages < DAMAGE_MAX ? damages : DAMAGE_MAX);
-	return ffg_fail(FFG_E_DAMAGED, "%s (%u objects; they are freed)", ffg_strerror(FFG_E_DAMAGED),
-			damages);
+	return ffg_fail(FFG_E_DAMAGED, "%s (%u objects; they are freed)",
+			ffg_strerror(FFG_E_DAMAGED), damages);
 }
 
 int ffg_object_free(struct ffg_context *context, void *object)

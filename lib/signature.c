@@ -68,12 +68,12 @@ static int structure(struct parser *parser)
 	unsigned int bytes = number(parser, GATE_STACK_WORDS_MAX * 8), align = 8;
 
 	if (!bytes)
-		return mistake(parser, "size of a structure, from 1 to 32768, expected");
+		return mistake(parser, "size of a structure expected, 1 to 32768");
 	if (*parser->at == ':') {
 		parser->at++;
 		align = number(parser, 64);
 		if (align != 8 && align != 16 && align != 32 && align != 64)
-			return mistake(parser, "alignment of a structure: 8, 16, 32 or 64 expected");
+			return mistake(parser, "alignment 8, 16, 32 or 64 expected");
 	}
 	in_memory(parser->out, (bytes + 7) / 8, align / 8);
 	return 0;
@@ -114,7 +114,7 @@ static int argument(struct parser *parser)
 		return structure(parser);
 	default:
 		parser->at--;
-		return mistake(parser, *parser->at ? "one of i p f d D y z q sN ... or ) expected" :
+		return mistake(parser, *parser->at ? "i p f d D y z q sN ... or ) expected" :
 			       "the closing ) is missing");
 	}
 }
@@ -145,7 +145,7 @@ static int return_value(struct parser *parser)
 		out->integers = 1;
 		out->return_size = number(parser, GATE_RETURN_MAX);
 		if (!out->return_size)
-			return mistake(parser, "size of a structure, from 1 to 65536, expected");
+			return mistake(parser, "size of a structure expected, 1 to 65536");
 		return 0;
 	default:
 		parser->at--;

@@ -82,20 +82,20 @@ const char *ffg_sys_missing(void)
 	if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) || !(ecx & (1U << 3)))
 		return "the CPU has no protection keys (CPUID: pku)";
 	if (!(ecx & (1U << 4)))
-		return "the kernel does not use the CPU's protection keys (CPUID: ospke; is \"nopku\" on its command line?)";
+		return "the kernel does not use protection keys (CPUID: ospke; booted with nopku?)";
 	if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT))
-		return "the kernel does not enable FSGSBASE (AT_HWCAP2; is \"nofsgsbase\" on its command line?)";
+		return "the kernel does not enable FSGSBASE (AT_HWCAP2; booted with nofsgsbase?)";
 	if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & bit_OSXSAVE) || !(ecx & bit_AVX) ||
 	    (xgetbv(0) & (XSTATE_SSE | XSTATE_AVX)) != (XSTATE_SSE | XSTATE_AVX))
 		return "the CPU or the kernel has no AVX state (CPUID: avx, osxsave)";
 	if ((xgetbv(0) & (XSTATE_OPMASK | XSTATE_TILES)) && !has_xgetbv1())
-		return "the CPU has AVX-512 or AMX state but cannot tell whether it is in use (CPUID: xgetbv1)";
+		return "the CPU cannot tell whether AVX-512 state is in use (CPUID: xgetbv1)";
 	return NULL;
 }
 
 /*
- * Can it be seen that x87 data registers are clean?  Not under emulation, where they are always reported
- * in use, and not if FNINIT and FLDCW alone make them so: the gate runs both.
+ * Can it be seen that x87 data registers are clean?  Not under emulation, where they are always
+ * reported in use, and not if FNINIT and FLDCW alone make them so: the gate runs both.
  */
 static bool x87_is_tracked(void)
 {
@@ -156,7 +156,8 @@ uint32_t *ffg_sys_frame_pkru(void *ucontext)
 		return NULL;
 	pkru = (uint32_t *)(void *)(state + offset);
 	memcpy(&present, state + FRAME_XSTATE_BV, sizeof(present));
-	if (!(present & XSTATE_PKRU)) {		/* not written: PKRU is 0; say so, so that a change counts */
+	if (!(present & XSTATE_PKRU)) {
+		/* Not written: it is 0.  Say so, or a change would not count. */
 		*pkru = 0;
 		present |= XSTATE_PKRU;
 		memcpy(state + FRAME_XSTATE_BV, &present, sizeof(present));

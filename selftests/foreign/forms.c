@@ -99,7 +99,11 @@ struct pair form_pair(long a, double d)
 
 struct bytes3 form_bytes3(int a)
 {
-	return (struct bytes3){ { (unsigned char)a, (unsigned char)(a + 1), (unsigned char)(a + 2) } };
+	struct bytes3 out = { { 0 } };
+
+	for (int n = 0; n < 3; n++)
+		out.c[n] = (unsigned char)(a + n);
+	return out;
 }
 
 struct big form_big(long a, long b)
@@ -171,8 +175,8 @@ __attribute__((target("avx"))) v4d form_v4d(v4d a, double b, v4d c)
 }
 
 /* Nine 256-bit vectors: the last one is on the stack, at a multiple of 32. */
-__attribute__((target("avx"))) v4d form_v4d_stack(v4d a, v4d b, v4d c, v4d d, v4d e, v4d f, v4d g,
-						   v4d h, v4d i, long n)
+__attribute__((target("avx")))
+v4d form_v4d_stack(v4d a, v4d b, v4d c, v4d d, v4d e, v4d f, v4d g, v4d h, v4d i, long n)
 {
 	return a + b + c + d + e + f + g + h + i * (double)n;
 }
@@ -302,5 +306,7 @@ __asm__(".text\n.globl form_jump\n.type form_jump, @function\nform_jump:\n"
 /* Changes the rights of a key that is not the caller's to change. */
 void form_key(uint32_t set)
 {
-	__asm__ volatile(".byte 0x0f,0x01,0xef" : : "a"(form_pkru() ^ set), "c"(0), "d"(0) : "memory");
+	uint32_t pkru = form_pkru() ^ set;
+
+	__asm__ volatile(".byte 0x0f,0x01,0xef" : : "a"(pkru), "c"(0), "d"(0) : "memory");
 }

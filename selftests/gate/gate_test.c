@@ -91,10 +91,10 @@ FIXTURE_TEARDOWN(gate)
  * the form of the return value does not need one, with none.
  */
 #define ENTRY(function, signature) \
-	((__typeof__(&function))ffg_call_entry(self->call = \
+	((__typeof__(&(function)))ffg_call_entry(self->call = \
 		scene_call(&self->scene, #function, signature)))
 #define PLAIN(function) \
-	((__typeof__(&function))ffg_domain_symbol(self->scene.domain, #function))
+	((__typeof__(&(function)))ffg_domain_symbol(self->scene.domain, #function))
 #define SAME(function, signature, ...) do {					\
 	__typeof__(function(__VA_ARGS__)) plain_ = PLAIN(function)(__VA_ARGS__);	\
 	__typeof__(plain_) gated_ = ENTRY(function, signature)(__VA_ARGS__);	\
@@ -102,7 +102,10 @@ FIXTURE_TEARDOWN(gate)
 	EXPECT_EQ(0, memcmp(&plain_, &gated_, size_of_value(sizeof(plain_))));	\
 } while (0)
 
-/* The padding of a long double is not part of its value; twice 16 bytes is a complex one or a vector. */
+/*
+ * The padding of a long double is not part of its value; twice 16 bytes is a complex one or a
+ * vector.
+ */
 static size_t value_size;
 static size_t size_of_value(size_t size)
 {
@@ -129,9 +132,10 @@ TEST_F(gate, stack)
 {
 	SAME(form_many, "d(iiiiiiddddddddidid)", 1, 2, 3, 4, 5, 6, .5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5,
 	     7.5, 1, 2.25, 4, 9);
-	SAME(form_many, NULL, 1, 2, 3, 4, 5, 6, .5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 1, 2.25, 4, 9);
-	SAME(form_long_stack, "i(iiiiiiiiiiiiiiiiiiiiiiiiiii)", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
-	     13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27);
+	SAME(form_many, NULL, 1, 2, 3, 4, 5, 6, .5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 1, 2.25, 4,
+	     9);
+	SAME(form_long_stack, "i(iiiiiiiiiiiiiiiiiiiiiiiiiii)", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11,
+	     12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27);
 }
 
 /* Each number of stack words has its own way into the ladder. */
@@ -145,11 +149,13 @@ TEST_F(gate, every_ladder)
 		strcpy(signature + 8 + words, ")");
 		entry = ENTRY(form_long_stack, signature);
 		/* Words that the signature does not name are not passed, and not compared. */
-		result = entry(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20,
-			       21, 22, 23, 24, 25, 26, 27);
+		result = entry(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19,
+			       20, 21, 22, 23, 24, 25, 26, 27);
 		if (words == 21) {
-			EXPECT_EQ(PLAIN(form_long_stack)(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
-				  15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27), result);
+			EXPECT_EQ(PLAIN(form_long_stack)(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
+							 13, 14, 15, 16, 17, 18, 19, 20, 21, 22,
+							 23, 24, 25, 26, 27),
+				  result);
 		}
 		EXPECT_EQ(0, ffg_call_error(self->call));
 		EXPECT_EQ(0, ffg_call_free(self->call));
@@ -220,7 +226,8 @@ TEST_F(gate, variadic)
 	sum = ENTRY(form_variadic, NULL);
 	EXPECT_EQ(7.0, sum(2, 2.0, 3.0));
 	mixed = ENTRY(form_variadic_mixed, "i(p...)");
-	EXPECT_EQ(PLAIN(form_variadic_mixed)("ididiiiiiid", 1L, 2., 3L, 4., 5L, 6L, 7L, 8L, 9L, 10L, 11.),
+	EXPECT_EQ(PLAIN(form_variadic_mixed)("ididiiiiiid", 1L, 2., 3L, 4., 5L, 6L, 7L, 8L, 9L,
+					     10L, 11.),
 		  mixed("ididiiiiiid", 1L, 2., 3L, 4., 5L, 6L, 7L, 8L, 9L, 10L, 11.));
 	EXPECT_EQ(0, ffg_call_error(self->call));
 }
@@ -253,7 +260,11 @@ TEST_F(gate, wide_vectors)
 #define CANARY		0x5afe5afe5afe5afeULL
 #define GENERAL(n)	(0xa000000000000001ULL + (n))
 
-static const char letters[] = "iiiiii";
+/* "v(...)" with @ni integers and @nv doubles. */
+static void shape(char signature[32], int ni, int nv)
+{
+	snprintf(signature, 32, "v(%.*s%.*s)", ni, "iiiiii", nv, "dddddddd");
+}
 
 /* Registers that carry no argument hold nothing of trusted code, in all 63 shapes. */
 TEST_F(gate, registers_are_cleared)
@@ -270,7 +281,7 @@ TEST_F(gate, registers_are_cleared)
 		memset(vector[n], 0x50 + n, 32);
 	for (int ni = 0; ni <= 6; ni++) {
 		for (int nv = 0; nv <= 8; nv++) {
-			snprintf(signature, sizeof(signature), "v(%.*s%.*s)", ni, letters, nv, "dddddddd");
+			shape(signature, ni, nv);
 			self->call = scene_call(&self->scene, "form_look", signature);
 			memset(seen, 0, sizeof(*seen));
 			ASSERT_EQ(0, probe(ffg_call_entry(self->call), general, vector, CANARY));
@@ -285,7 +296,8 @@ TEST_F(gate, registers_are_cleared)
 			EXPECT_EQ(0, seen->general[12]);
 			EXPECT_EQ(0, seen->general[15]);
 			for (int n = 0; n < 16; n++) {
-				EXPECT_EQ(0, memcmp(seen->vector[n], n < nv ? vector[n] : zero, 16));
+				EXPECT_EQ(0,
+					  memcmp(seen->vector[n], n < nv ? vector[n] : zero, 16));
 				EXPECT_EQ(0, memcmp(seen->vector[n] + 16, zero, 16));
 			}
 			EXPECT_EQ(0, seen->flags & 0x44400);
@@ -332,7 +344,8 @@ TEST_F(gate, rights)
 	EXPECT_EQ(before, after);
 	EXPECT_EQ(before, inside & before);
 	closed = inside & ~before;
-	EXPECT_EQ((int)ffg_context_slots(self->scene.context) + 1, __builtin_popcount(closed & 0x55555555));
+	EXPECT_EQ((int)ffg_context_slots(self->scene.context) + 1,
+		  __builtin_popcount(closed & 0x55555555));
 
 	object = scene_object(&self->scene, 64, 0);
 	self->call = scene_call(&self->scene, "form_pkru", "i()");
@@ -497,13 +510,16 @@ TEST_F(gate, slow_path_keeps_arguments)
 	for (unsigned int n = 0; n < count; n++) {	/* evicts both */
 		struct ffg_call *call = scene_call(&self->scene, "form_nothing", "v()");
 
-		ASSERT_EQ(0, ffg_call_grant(call, scene_object(&self->scene, 10, 0), 10, FFG_INOUT));
+		ASSERT_EQ(0,
+			  ffg_call_grant(call, scene_object(&self->scene, 10, 0), 10, FFG_INOUT));
 		((void (*)(void))ffg_call_entry(call))();
 		ASSERT_EQ(0, ffg_call_error(call));
 	}
 	ASSERT_EQ(0, ffg_context_stats(self->scene.context, &before));
-	expected = PLAIN(form_many)(1, 2, 3, 4, 5, 6, .5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 1, 2.25, 4, 9);
-	EXPECT_EQ(expected, many(1, 2, 3, 4, 5, 6, .5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 1, 2.25, 4, 9));
+	expected = PLAIN(form_many)(1, 2, 3, 4, 5, 6, .5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 1,
+				    2.25, 4, 9);
+	EXPECT_EQ(expected,
+		  many(1, 2, 3, 4, 5, 6, .5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 1, 2.25, 4, 9));
 	EXPECT_EQ(0, ffg_call_error(many_call));
 	self->call = scene_call(&self->scene, "form_v4d_stack", "y(yyyyyyyyyi)");
 	EXPECT_EQ(0, vectors(self->scene.domain, wide, ffg_call_entry(self->call)));
@@ -548,8 +564,9 @@ static int cost_of(const char *symbol, const char *signature, unsigned int grant
 	cost.grants = grants;
 	steps_run(&steps, body_cost, NULL);
 	over = steps.instructions - 1;		/* the callee's return is the plain call's too */
-	printf("# gate: %-22s %2u grants: %3ld instructions over a plain call, WRPKRU %d, locked %d, system calls %d\n",
-	       signature ? signature : "(no signature)", grants, over, steps.wrpkru, steps.locked,
+	printf("# gate: %-22s %2u grants: %3ld instructions over a plain call, ",
+	       signature ? signature : "(no signature)", grants, over);
+	printf("WRPKRU %d, locked %d, system calls %d\n", steps.wrpkru, steps.locked,
 	       steps.system_calls);
 	if (!steps.ended || steps.wrpkru != 2 || steps.locked || steps.system_calls)
 		return 1;
@@ -562,7 +579,7 @@ TEST(instructions)
 
 	for (int ni = 0; ni <= 6; ni += 3)
 		for (int nv = 0; nv <= 8; nv += 4) {
-			snprintf(signature, sizeof(signature), "v(%.*s%.*s)", ni, letters, nv, "dddddddd");
+			shape(signature, ni, nv);
 			EXPECT_EQ(0, cost_of("form_nothing", signature, 0, true));
 		}
 	EXPECT_EQ(0, cost_of("form_nothing", "v(iiiiiidddddddd)", 1, true));

@@ -79,8 +79,8 @@ static void step(struct steps *steps, pid_t child)
 		}
 		if (back && code_at(child, registers.rip, code))
 			look(steps, registers.rip, code);
-		if (ptrace(PTRACE_SINGLESTEP, child, NULL, NULL) || waitpid(child, &status, 0) < 0 ||
-		    !WIFSTOPPED(status))
+		if (ptrace(PTRACE_SINGLESTEP, child, NULL, NULL) ||
+		    waitpid(child, &status, 0) < 0 || !WIFSTOPPED(status))
 			return;
 		if (WSTOPSIG(status) != SIGTRAP) {
 			printf("# stepping: signal %d at %#llx\n", WSTOPSIG(status), registers.rip);
@@ -108,7 +108,8 @@ void steps_run(struct steps *steps, void (*body)(const void *), const void *data
 		body(data);
 		_exit(0);
 	}
-	if (waitpid(child, &status, 0) == child && WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP)
+	if (waitpid(child, &status, 0) == child && WIFSTOPPED(status) &&
+	    WSTOPSIG(status) == SIGSTOP)
 		step(steps, child);
 	else
 		printf("# stepping: the child did not stop: status %#x\n", status);

@@ -10,7 +10,7 @@
 
 struct steps {
 	bool ended;			/* the entry returned */
-	long instructions;		/* from the first of the entry to its return, with what it calls */
+	long instructions;		/* of the entry, with what it calls */
 	int wrpkru;
 	int rdpkru;
 	int locked;			/* lock prefix, or xchg with memory */

@@ -116,7 +116,10 @@ static void *older_thread(void *data)
 	struct older *older = data;
 
 	pthread_barrier_wait(&older->opened);
-	/* Not attached, it may prepare calls all the same; only the look-up of a symbol is a call. */
+	/*
+	 * Not attached, it may prepare calls all the same; only the look-up of a symbol is a
+	 * call.
+	 */
 	older->by_name = ffg_call_new(older->worker.scene.domain, "form_nothing", "v()");
 	older->by_name_error = ffg_error();
 	older->made = ffg_call_new_address(older->worker.scene.domain, older->function, "v()");
@@ -166,7 +169,10 @@ static void *attach_and_go(void *data)
 	return (void *)(intptr_t)ffg_thread_attach(((struct worker *)data)->scene.context);
 }
 
-/* Far more threads than lines, one after the other: exit gives the line, stack and signal stack back. */
+/*
+ * Far more threads than lines, one after the other: exit gives the line, stack and signal stack
+ * back.
+ */
 TEST_F(thread, exit_gives_back)
 {
 	struct worker worker = { .scene = self->scene };
