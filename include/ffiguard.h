@@ -24,9 +24,9 @@
  * thread that makes guarded calls attaches first (ffg_thread_attach()); the thread that opens
  * the context is attached.
  *
- * Fork.  The child has no arena: every function but ffg_context_open(),
- * ffg_context_close() and the error functions returns FFG_E_FORKED there, and a touch of an object is
- * reported as "arena not inherited".  The child may close its copy of the context and open one of its own.
+ * Fork.  The child has no arena: every function but ffg_context_open(), ffg_context_close() and
+ * the error functions returns FFG_E_FORKED there, and a touch of an object is reported as
+ * "arena not inherited".  The child may close its copy of the context and open one of its own.
  *
  * Signals.  None of the functions is async-signal-safe.  A guarded call from a signal handler
  * that interrupted a guarded call of the same thread fails with FFG_E_NESTED.
@@ -59,7 +59,7 @@ enum ffg_error {
 	FFG_E_NOMEM,		/* out of memory */
 	FFG_E_NO_DEVICE,	/* /dev/ffiguard is missing: the module is not loaded */
 	FFG_E_PERM,		/* /dev/ffiguard may not be opened */
-	FFG_E_NO_PKU,		/* the CPU or the kernel lacks protection keys, FSGSBASE or AVX state */
+	FFG_E_NO_PKU,		/* CPU or kernel lack protection keys, FSGSBASE or AVX */
 	FFG_E_NO_KEYS,		/* too few protection keys are free in this process */
 	FFG_E_KEY_LOST,		/* a protection key of the context was freed by somebody else */
 	FFG_E_VERSION,		/* module and library do not speak the same API level */
@@ -96,7 +96,7 @@ FFG_API const char *ffg_version(void);
 
 struct ffg_violation;
 enum ffg_action {
-	FFG_ACTION_DIE = 0,	/* print the report, then die of SIGSEGV at the violating instruction */
+	FFG_ACTION_DIE = 0,	/* print the report, then die at the violating instruction */
 	FFG_ACTION_DIE_QUIET	/* the same without the report */
 };
 /**
@@ -110,8 +110,8 @@ struct ffg_options {
 	size_t size;			/* sizeof(struct ffg_options) */
 	uint64_t flags;			/* must be 0 */
 	uint64_t arena_size;		/* bytes of address space; 0: default */
-	size_t stack_size;		/* foreign stack of each thread in bytes; 0: 1 MiB */
-	unsigned int slots;		/* protection keys for objects, 1..14; 0: all that are free */
+	size_t stack_size;		/* foreign stack of a thread, 64 KiB to 1 GiB; 0: 1 MiB */
+	unsigned int slots;		/* keys for objects, 1 to 14; 0: all that are free */
 	unsigned int keys_left;		/* protection keys to leave to the rest of the program */
 	ffg_violation_fn violation;	/* NULL: FFG_ACTION_DIE */
 	void *violation_data;
@@ -146,8 +146,9 @@ FFG_API unsigned int ffg_context_slots(struct ffg_context *context);
 /**
  * ffg_thread_attach() - let the calling thread make guarded calls
  *
- * Opens the context's keys for the thread, gives it a line, a foreign stack with guard pages and, if it
- * has none, an alternate signal stack.  Undone at thread exit.  Errors: FFG_E_ATTACHED, FFG_E_LIMIT, FFG_E_NOMEM.
+ * Opens the context's keys for the thread, gives it a line, a foreign stack with guard pages
+ * and, if it has none, an alternate signal stack.  Undone at thread exit.  Errors:
+ * FFG_E_ATTACHED, FFG_E_LIMIT, FFG_E_NOMEM.
  */
 FFG_API int ffg_thread_attach(struct ffg_context *context);
 /** ffg_thread_detach() - undo ffg_thread_attach(); FFG_E_BUSY inside a guarded call. */
@@ -160,33 +161,44 @@ FFG_API int ffg_thread_detach(struct ffg_context *context);
  * @length: bytes, 1 to FFG_OBJECT_MAX
  * @flags: FFG_OBJECT_END (overruns stop at once) or FFG_OBJECT_START (underruns do)
  *
- * A plain pointer for trusted code, aligned to 16 bytes or to the largest power of two that divides @length.
- * Foreign code reaches it only while granted.  Errors: FFG_E_INVAL, FFG_E_LIMIT, FFG_E_NOMEM.
+ * A plain pointer for trusted code, aligned to 16 bytes or to the largest power of two that
+ * divides @length. Foreign code reaches it only while granted.  Errors: FFG_E_INVAL,
+ * FFG_E_LIMIT, FFG_E_NOMEM.
  */
 FFG_API void *ffg_object_alloc(struct ffg_context *context, size_t length, unsigned int flags);
 /** ffg_object_alloc_aligned() - the same with an alignment, a power of two up to 4096. */
-FFG_API void *ffg_object_alloc_aligned(struct ffg_context *context, size_t length, size_t align, unsigned int flags);
-/** ffg_object_alloc_batch() - all of @objects (length, align, flags in; object, address out) or none. */
-FFG_API int ffg_object_alloc_batch(struct ffg_context *context, struct ffg_object_desc *objects, unsigned int count);
+FFG_API void *ffg_object_alloc_aligned(struct ffg_context *context, size_t length, size_t align,
+				       unsigned int flags);
+/**
+ * ffg_object_alloc_batch() - all of @objects (length, align, flags in
+ *
+ * Object, address out) or none.
+ */
+FFG_API int ffg_object_alloc_batch(struct ffg_context *context, struct ffg_object_desc *objects,
+				   unsigned int count);
 /**
  * ffg_object_free() - check the slack and free an object
  * @object: address of its first byte; NULL is ignored
  *
  * Errors: FFG_E_NOT_OBJECT (also on a second free), FFG_E_BUSY while a call grants it;
- * FFG_E_DAMAGED: the object is freed, and slack was overwritten (reported as a violation on stderr).
+ * FFG_E_DAMAGED: the object is freed, and slack was overwritten (reported as a violation on
+ * stderr).
  */
 FFG_API int ffg_object_free(struct ffg_context *context, void *object);
 /** ffg_object_free_batch() - all of @objects or none; errors as ffg_object_free(). */
-FFG_API int ffg_object_free_batch(struct ffg_context *context, void *const *objects, unsigned int count);
+FFG_API int ffg_object_free_batch(struct ffg_context *context, void *const *objects,
+				  unsigned int count);
 /**
  * ffg_object_check() - was the slack of an object overwritten?
  * @damage: NULL, or where the exact range is told
  *
  * Returns FFG_E_DAMAGED if so.
  */
-FFG_API int ffg_object_check(struct ffg_context *context, const void *object, struct ffg_damage *damage);
+FFG_API int ffg_object_check(struct ffg_context *context, const void *object,
+			     struct ffg_damage *damage);
 /** ffg_object_query() - what lies at @address; any address, interior ones included. */
-FFG_API int ffg_object_query(struct ffg_context *context, const void *address, struct ffg_object_query *query);
+FFG_API int ffg_object_query(struct ffg_context *context, const void *address,
+			     struct ffg_object_query *query);
 
 /* ---- domains ---- */
 
@@ -195,15 +207,25 @@ FFG_API int ffg_object_query(struct ffg_context *context, const void *address, s
  * @library: as for dlopen()
  * @flags: must be 0
  *
- * Constructors, IFUNC resolvers and destructors run with no grants.  Functions that the library hands to
- * libc (atexit, thread-specific data destructors, fork handlers) run behind the gate too, and the threads
- * that it starts with every guarded object closed.  A library that the program has loaded already was
- * constructed ungated; that cannot be undone.  Errors: FFG_E_NO_LIBRARY, FFG_E_UNATTACHED.
+ * Constructors, IFUNC resolvers and destructors run with no grants.  Functions that the library
+ * hands to libc (atexit, thread-specific data destructors, fork handlers) run behind the gate
+ * too, and the threads that it starts with every guarded object closed.  A library that the
+ * program has loaded already was constructed ungated; that cannot be undone.  Errors:
+ * FFG_E_NO_LIBRARY, FFG_E_UNATTACHED.
  */
-FFG_API struct ffg_domain *ffg_domain_open(struct ffg_context *context, const char *library, unsigned int flags);
-/** ffg_domain_close() - unload, destructors behind the gate; FFG_E_BUSY while calls of it exist. NULL is ignored. */
+FFG_API struct ffg_domain *ffg_domain_open(struct ffg_context *context, const char *library,
+					   unsigned int flags);
+/**
+ * ffg_domain_close() - unload, destructors behind the gate
+ *
+ * FFG_E_BUSY while calls of it exist. NULL is ignored.
+ */
 FFG_API int ffg_domain_close(struct ffg_domain *domain);
-/** ffg_domain_symbol() - address of a symbol, for ffg_call_new_address() or as data; NULL: FFG_E_NO_SYMBOL. */
+/**
+ * ffg_domain_symbol() - address of a symbol, for ffg_call_new_address() or as data
+ *
+ * NULL: FFG_E_NO_SYMBOL.
+ */
 FFG_API void *ffg_domain_symbol(struct ffg_domain *domain, const char *symbol);
 
 /* ---- calls ---- */
@@ -218,47 +240,96 @@ FFG_API void *ffg_domain_symbol(struct ffg_domain *domain, const char *symbol);
  * @symbol: name of the function in the domain
  * @signature: "RETURN(ARGUMENTS)", or NULL
  *
- * One letter for each argument: i any integer, enum or bool, p pointer, f float, d double,
- * D long double, y 256-bit vector, z 512-bit vector, q __int128, sN a structure of N bytes passed in memory,
- * "..." last: variadic (the arguments before it are fixed, any may follow, up to 16 stack words).
- * RETURN: v nothing, the letters above, mN a structure of N bytes returned in memory, r a structure returned in
- * registers, c complex long double.  Registers that carry no argument are cleared before foreign code runs.
- * With NULL every argument register and 16 stack words are passed as they are: use it only if the type is not known.
+ * One letter for each argument; spaces and commas between them are skipped:
  *
- * A call may be used by several threads at once, each attached.  Errors: FFG_E_NO_SYMBOL, FFG_E_SIGNATURE, FFG_E_LIMIT.
+ *	i	any integer, enum or bool up to 64 bits
+ *	p	pointer
+ *	f d	float, double
+ *	D	long double
+ *	q	__int128
+ *	y z	256-bit and 512-bit vector
+ *	sN	structure of N bytes passed in memory (by the calling convention: larger than 16
+ *		bytes, or no registers left for all of it); sN:A if its alignment A is 16, 32 or 64
+ *	...	last: variadic; the arguments before it are fixed, any may follow, up to 16 words
+ *		on the stack
+ *
+ * A structure that is passed in registers is written as its eight-byte parts: struct { long a;
+ * double b; } is "id", struct { float x, y; } is "d".  RETURN: v nothing, i p f d D q y z as
+ * above, mN a structure of N bytes (up to 65536) returned in memory, r one returned in
+ * registers, c complex long double.
+ *
+ * Registers that carry no argument are cleared before foreign code runs, upper halves of
+ * vectors too, unless there are vector arguments y or z.  With NULL, and after "...", every
+ * argument register and 16 stack words are passed as they are: trusted remnants may be among
+ * them.
+ *
+ * A structure returned in memory is written to the caller's buffer after the call, exactly N
+ * bytes; the buffer that foreign code sees is the gate's.
+ *
+ * A call may be used by several threads at once, each attached.  Looking up @symbol is itself a
+ * guarded call without grants.  Errors: FFG_E_NO_SYMBOL, FFG_E_SIGNATURE, FFG_E_LIMIT (4096
+ * calls), FFG_E_UNATTACHED, FFG_E_NESTED, FFG_E_NOMEM, FFG_E_INVAL.
  */
-FFG_API struct ffg_call *ffg_call_new(struct ffg_domain *domain, const char *symbol, const char *signature);
-/** ffg_call_new_address() - the same for a function whose address is known. */
-FFG_API struct ffg_call *ffg_call_new_address(struct ffg_domain *domain, void *function, const char *signature);
+FFG_API struct ffg_call *ffg_call_new(struct ffg_domain *domain, const char *symbol,
+				      const char *signature);
+/**
+ * ffg_call_new_address() - the same for a function whose address is known
+ *
+ * Any thread may do it.
+ */
+FFG_API struct ffg_call *ffg_call_new_address(struct ffg_domain *domain, void *function,
+					      const char *signature);
 /**
  * ffg_call_grant() - grant [address, address + length) of an object to the call
  * @rights: FFG_IN, FFG_OUT or FFG_INOUT
  *
  * The pages that the range touches are open to foreign code while it runs in this call.  Memory
- * that is no guarded object is FFG_E_NOT_OBJECT (windows on other memory do not exist yet).  Errors: FFG_E_RANGE,
- * FFG_E_DUPLICATE, FFG_E_LIMIT (64 grants), FFG_E_REVOKED.
+ * that is no guarded object is FFG_E_NOT_OBJECT (windows on other memory do not exist
+ * yet).  Errors: FFG_E_RANGE, FFG_E_DUPLICATE, FFG_E_LIMIT (64 grants), FFG_E_REVOKED.
  */
-FFG_API int ffg_call_grant(struct ffg_call *call, const void *address, size_t length, unsigned int rights);
+FFG_API int ffg_call_grant(struct ffg_call *call, const void *address, size_t length,
+			   unsigned int rights);
 /**
  * ffg_call_entry() - the function to call, with the C type of the foreign function
  *
- * Valid until the call is freed.  Grants opened and closed around each call; no kernel entry if they
- * are bound.  If the call cannot be made (FFG_E_BUSY, FFG_E_REVOKED, FFG_E_UNATTACHED, FFG_E_NESTED, FFG_E_FORKED ...) the entry returns zero
- * without calling and ffg_call_error() tells why.
+ * The address stays the same until the call is freed.  Grants are opened and closed around each
+ * call of it; it does not enter the kernel if they are bound.  Ask for it again after
+ * ffg_call_grant() or ffg_call_reset(): that is when the grants are given to the module, and no
+ * thread may be in the entry meanwhile.  NULL: FFG_E_REVOKED, FFG_E_NOT_OBJECT (an object was
+ * freed since), FFG_E_LIMIT, FFG_E_NOMEM, FFG_E_KEY_LOST.
+ *
+ * If the call cannot be made the entry returns zero of its type without calling (a structure
+ * returned in memory is zeroed), and ffg_call_error() tells why: FFG_E_BUSY, FFG_E_REVOKED,
+ * FFG_E_UNATTACHED, FFG_E_NESTED, FFG_E_FORKED, FFG_E_KEY_LOST, FFG_E_NOMEM, FFG_E_INVAL (the
+ * call was freed).
  */
 FFG_API void *ffg_call_entry(struct ffg_call *call);
-/** ffg_call_error() - error of this thread's last entry of @call that could not be made, then 0. */
+/**
+ * ffg_call_error() - why this thread's last entry of @call that failed could not be made
+ *
+ * 0 if none failed since it was asked last.  The last 8 calls that failed in a thread are kept
+ * apart.
+ */
 FFG_API int ffg_call_error(struct ffg_call *call);
 /**
  * ffg_call_revoke() - end the grants of the call, now, for every thread
  *
- * When it returns no thread reaches an object through this call, not even one that is inside it.
- * Later entries fail with FFG_E_REVOKED until ffg_call_reset().  FFG_E_DAMAGED: revoked, and slack was overwritten.
+ * When it returns no thread reaches an object through this call, not even one that is inside
+ * it. Later entries fail with FFG_E_REVOKED until ffg_call_reset().  FFG_E_DAMAGED: revoked, and
+ * slack was overwritten.
  */
 FFG_API int ffg_call_revoke(struct ffg_call *call);
-/** ffg_call_reset() - revoke and forget the grants, so that others can be given. */
+/**
+ * ffg_call_reset() - revoke and forget the grants, so that others can be given
+ *
+ * No thread may be in the entry.  FFG_E_DAMAGED as above: the call is reset all the same.
+ */
 FFG_API int ffg_call_reset(struct ffg_call *call);
-/** ffg_call_free() - revoke and free; must not run in any thread.  NULL is ignored.  FFG_E_DAMAGED as above. */
+/**
+ * ffg_call_free() - revoke and free; no thread may be in the entry
+ *
+ * NULL is ignored.  FFG_E_DAMAGED as above: the call is freed all the same.
+ */
 FFG_API int ffg_call_free(struct ffg_call *call);
 
 /**
@@ -284,7 +355,7 @@ FFG_API int ffg_call_free(struct ffg_call *call);
 
 /* Reasons that only the library sees, beside FFG_REASON_* of <linux/ffiguard.h> */
 #define FFG_REASON_STACK	64	/* the foreign stack is used up */
-#define FFG_REASON_GATE		65	/* the gate was entered or left with rights that do not match; advice says how */
+#define FFG_REASON_GATE		65	/* rights do not match at the gate; advice says how */
 
 #define FFG_BACKTRACE_MAX 16
 
@@ -311,7 +382,7 @@ struct ffg_violation {
 	unsigned int grant_rights;	/* 0: nothing */
 	unsigned int slot;		/* protection key of the page, 0: SAFE or none */
 	int thread;			/* thread id */
-	int owner;			/* thread that holds the object, with FFG_REASON_OTHER_CALL */
+	int owner;			/* who holds the object, with FFG_REASON_OTHER_CALL */
 	int forked;			/* arena not inherited: touched in a forked child */
 	const char *function;		/* foreign function that was called, or NULL */
 	const char *advice;		/* one line */
