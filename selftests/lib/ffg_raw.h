@@ -231,7 +231,8 @@ RAW_FN int raw_alloc(const struct raw *raw, uint64_t length, uint32_t flags,
 	return raw_alloc_batch(raw, desc, 1);
 }
 
-RAW_FN int raw_object_batch(const struct raw *raw, unsigned long command, const uint64_t *objects,
+/* @objects: array of handles; __u64 and uint64_t are different types. */
+RAW_FN int raw_object_batch(const struct raw *raw, unsigned long command, const void *objects,
 			    uint32_t count, struct ffg_damage *damage, uint32_t *damage_count)
 {
 	struct ffg_object_batch batch = {
@@ -248,7 +249,7 @@ RAW_FN int raw_object_batch(const struct raw *raw, unsigned long command, const 
 	return err;
 }
 
-RAW_FN int raw_free_batch(const struct raw *raw, const uint64_t *objects, uint32_t count)
+RAW_FN int raw_free_batch(const struct raw *raw, const void *objects, uint32_t count)
 {
 	return raw_object_batch(raw, FFG_IOC_OBJECT_FREE, objects, count, NULL, NULL);
 }

@@ -37,12 +37,14 @@ int scene_open(struct scene *scene)
 	scene->raw.safe = pkey_alloc(0, 0);
 	if (scene->raw.safe < 0)
 		return -errno;
+	scene->raw.all = RAW_CLOSED(scene->raw.safe);
 	for (int i = 0; i < 4; i++) {
 		int key = pkey_alloc(0, 0);
 
 		if (key < 0)
 			return -errno;
 		scene->raw.slots |= 1U << key;
+		scene->raw.all |= RAW_CLOSED(key);
 		scene->raw.slot_count++;
 	}
 	return 0;
