@@ -2,7 +2,7 @@
 #
 # Builds one suite; the working directory is the suite's folder, OUTPUT its
 # build folder. Each NAME_test.c becomes a program; the folder's other .c and
-# .S files and those of ../lib are linked to every program. A suite that needs
+# .S files are linked to every program, and of ../lib what it uses. A suite that needs
 # more has a Makefile that sets CFLAGS, LDLIBS and so on, then includes this.
 
 SELFTESTS := $(patsubst %/,%,$(dir $(realpath $(lastword $(MAKEFILE_LIST)))))
@@ -16,14 +16,14 @@ CFLAGS += -I$(TOP)/include -I$(TOP)/include/uapi -I$(SELFTESTS)/lib -isystem $(K
 # A new-style path: LD_LIBRARY_PATH comes before it, which check-mutants uses.
 LDFLAGS += -L$(FFG_BUILD)/lib/.libs -Wl,--enable-new-dtags \
 	-Wl,-rpath,$(FFG_BUILD)/lib/.libs:$(abspath $(OUTPUT)/../foreign)
-LDLIBS += -lffiguard -lpthread -ldl
+SUITE_LIB = $(abspath $(OUTPUT)/../lib)/libsuite.a
+LDLIBS += $(SUITE_LIB) -lffiguard -lpthread -ldl
 
 # lib.mk leaves LOCAL_HDRS out of the compiler's command line, but rebuilds
 # when one of them changes.
 LOCAL_HDRS += $(wildcard *.h $(SELFTESTS)/lib/*.h $(TOP)/include/*.h \
-	$(TOP)/include/uapi/linux/*.h) $(FFG_BUILD)/lib/.libs/libffiguard.so
+	$(TOP)/include/uapi/linux/*.h) $(FFG_BUILD)/lib/.libs/libffiguard.so $(SUITE_LIB)
 
 include $(KSELFTEST)/lib.mk
 
-$(TEST_GEN_PROGS): $(filter-out %_test.c,$(wildcard *.c *.S)) \
-	$(wildcard $(SELFTESTS)/lib/*.c)
+$(TEST_GEN_PROGS): $(filter-out %_test.c,$(wildcard *.c *.S))
