@@ -210,6 +210,7 @@ RAW_FN void foreign_sleep_ms(unsigned int ms)
  * @target: byte that it writes all the time
  * @cpu: where; -1: anywhere
  * @stop: makes it leave the call
+ * @line: index of its line
  * @inside: it is in the call
  * @code: what FOREIGN_IN() answered, or a negative errno
  * @woke: the module had asked for a wake when it left
@@ -221,6 +222,7 @@ struct spinner {
 	volatile unsigned char *target;
 	int cpu;
 	volatile int stop;
+	volatile int line;
 	volatile int inside;
 	volatile int code;
 	volatile int woke;
@@ -234,6 +236,7 @@ RAW_FN void *spinner_main(void *arg)
 	struct raw_call call = { 0 };
 	int line = raw_attach(spinner->raw);
 
+	spinner->line = line;
 	if (spinner->cpu >= 0)
 		foreign_pin(spinner->cpu);
 	spinner->code = line < 0 ? line :

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Waiting for a slot: bounded, never while holding one, ended by whoever lets go, by a signal, and by the
+ * death of the holder.
+ */
+#include <sys/wait.h>
+
+#include "kselftest_harness.h"
+
+#include "slots.h"
+
+#define MS	1000000ULL
+
+FIXTURE(wait)
+{
+	struct slots s;
+	struct thing things[2];		/* for the one slot that there is */
+	struct spinner *holder;
+};
+
+FIXTURE_SETUP(wait)
+{
+	ASSERT_EQ(0, slots_open(&self->s, 1));
+	for (unsigned int i = 0; i < 2; i++)
+		ASSERT_EQ(0, thing_new(&self->s, 64, INOUT, &self->things[i]));
+	self->holder = &self->s.holders[0];
+}
+
+FIXTURE_TEARDOWN(wait)
+{
+	EXPECT_EQ(0, slots_close(&self->s));
+}
+
+/* A bind of the second thing, and how long it took. */
+static int timed_bind(FIXTURE_DATA(wait) *self, uint32_t flags, uint64_t timeout_ns, uint64_t *ms)
+{
+	uint64_t begun = foreign_now_ms();
+	int err = raw_bind(&self->s.raw, &self->things[1].id, flags, timeout_ns);
+
+	*ms = foreign_now_ms() - begun;
+	return err;
+}
+
+TEST_F(wait, ends_at_its_bound)
+{
+	struct ffg_stats before, after;
+	uint64_t ms;
+
+	ASSERT_EQ(0, slots_hold(&self->s, self->holder, &self->things[0], 1));
+	raw_stats(&self->s.raw, 0, &before);
+	EXPECT_EQ(-EBUSY, timed_bind(self, FFG_BIND_WAIT, 200 * MS, &ms));
+	EXPECT_LE(199, ms);
+	EXPECT_GT(2000, ms);
+	raw_stats(&self->s.raw, 0, &after);
+	EXPECT_EQ(1, after.waits - before.waits);
+	EXPECT_EQ(1, after.busy - before.busy);
+	/* By default, and not at all. */
+	EXPECT_EQ(-EBUSY, timed_bind(self, FFG_BIND_WAIT, 0, &ms));
+	EXPECT_LE(99, ms);
+	EXPECT_GT(2000, ms);
+	EXPECT_EQ(-EBUSY, timed_bind(self, 0, 0, &ms));
+	raw_stats(&self->s.raw, 0, &before);
+	EXPECT_EQ(2, before.waits - after.waits + 1);
+	EXPECT_EQ(-EINVAL, timed_bind(self, FFG_BIND_WAIT, 1000 * MS + 1, &ms));
+	EXPECT_EQ(0, spinner_stop(self->holder));
+}
+
+/* Who holds a slot would wait for itself, or in a circle. */
+TEST_F(wait, not_while_holding)
+{
+	struct raw_call call;
+	uint64_t ms;
+
+	ASSERT_EQ(0, raw_bind(&self->s.raw, &self->things[0].id, 0, 0));
+	ASSERT_TRUE(raw_enter(&self->s.raw, 0, &self->things[0].id, &call));
+	EXPECT_EQ(-EDEADLK, timed_bind(self, FFG_BIND_WAIT, 1000 * MS, &ms));
+	EXPECT_GT(500, ms);
+	EXPECT_EQ(-EBUSY, timed_bind(self, 0, 0, &ms));
+	EXPECT_EQ(0, FOREIGN_IN(&call, self->s.shapes.write1(self->things[0].at, 0, 1)));
+	raw_leave(&call);
+	EXPECT_EQ(0, timed_bind(self, FFG_BIND_WAIT, 1000 * MS, &ms));
+}
+
+static void *stop_later(void *arg)
+{
+	struct spinner *holder = arg;
+
+	foreign_sleep_ms(100);
+	holder->stop = 1;
+	return NULL;
+}
+
+TEST_F(wait, ends_when_the_holder_leaves)
+{
+	uint64_t ms, total = 0;
+
+	for (unsigned int round = 0; round < 5; round++) {
+		pthread_t stopper;
+
+		ASSERT_EQ(0, slots_hold(&self->s, self->holder, &self->things[0], 1));
+		ASSERT_EQ(0, pthread_create(&stopper, NULL, stop_later, self->holder));
+		EXPECT_EQ(0, timed_bind(self, FFG_BIND_WAIT, 1000 * MS, &ms))
+			TH_LOG("the waiter did not get the slot");
+		EXPECT_LE(50, ms);
+		EXPECT_GT(600, ms);
+		total += ms;
+		ASSERT_EQ(0, pthread_join(stopper, NULL));
+		EXPECT_EQ(0, spinner_stop(self->holder));
+		/* It was asked to say so when it leaves, and did. */
+		EXPECT_EQ(1, self->holder->woke)
+			TH_LOG("the holder was not asked for a wake");
+		EXPECT_EQ(0, thing_slot(&self->s, &self->things[0]));
+	}
+	TH_LOG("5 waits of 100 ms took %llu ms", (unsigned long long)total);
+}
+
+/* All threads are asked: one that holds nothing now may hold the slot when the waiter looks again. */
+TEST_F(wait, asks_every_thread_for_a_wake)
+{
+	uint64_t ms;
+
+	ASSERT_EQ(0, slots_hold(&self->s, self->holder, &self->things[0], 1));
+	for (unsigned int i = 0; i < 4; i++)
+		self->s.raw.lines[i].wake = 0;
+	ASSERT_EQ(-EBUSY, timed_bind(self, 0, 0, &ms));
+	for (unsigned int i = 0; i < 4; i++)
+		EXPECT_EQ(0, self->s.raw.lines[i].wake);
+	ASSERT_EQ(-EBUSY, timed_bind(self, FFG_BIND_WAIT, 50 * MS, &ms));
+	for (unsigned int i = 1; i < 4; i++)
+		EXPECT_EQ(1, self->s.raw.lines[i].wake);
+	ASSERT_EQ(0, raw_wake(&self->s.raw));
+	EXPECT_EQ(0, self->s.raw.lines[0].wake);
+	EXPECT_EQ(0, spinner_stop(self->holder));
+}
+
+static void ignore(int number)
+{
+	(void)number;
+}
+
+TEST_F(wait, ends_at_a_signal)
+{
+	struct sigaction action = { .sa_handler = ignore };
+	uint64_t ms;
+
+	ASSERT_EQ(0, slots_hold(&self->s, self->holder, &self->things[0], 1));
+	sigaction(SIGALRM, &action, NULL);
+	ualarm(100000, 0);
+	EXPECT_EQ(-EINTR, timed_bind(self, FFG_BIND_WAIT, 1000 * MS, &ms));
+	EXPECT_LE(90, ms);
+	EXPECT_GT(700, ms);
+	EXPECT_EQ(0, spinner_stop(self->holder));
+}
+
+static void *hold_and_die(void *arg)
+{
+	FIXTURE_DATA(wait) *self = arg;
+	struct raw_call call;
+	int line = raw_attach(&self->s.raw);
+
+	if (line >= 0 && !foreign_enter(&self->s.raw, line, &self->things[0].id, 0, &call)) {
+		foreign_sleep_ms(100);
+		/* As if it were killed in the call: nobody stores anything back. */
+		syscall(SYS_exit, 0);
+	}
+	return NULL;
+}
+
+TEST_F(wait, ends_when_the_holder_dies)
+{
+	uint64_t ms;
+
+	for (unsigned int round = 0; round < 5; round++) {
+		pthread_t thread;
+
+		ASSERT_EQ(0, raw_bind(&self->s.raw, &self->things[0].id, 0, 0));
+		ASSERT_EQ(0, pthread_create(&thread, NULL, hold_and_die, self));
+		foreign_sleep_ms(50);
+		EXPECT_EQ(-EBUSY, timed_bind(self, 0, 0, &ms))
+			TH_LOG("the thread does not hold the slot");
+		EXPECT_EQ(0, timed_bind(self, FFG_BIND_WAIT, 1000 * MS, &ms))
+			TH_LOG("a dead thread holds a slot");
+		EXPECT_GT(700, ms);
+		ASSERT_EQ(0, pthread_join(thread, NULL));
+	}
+	/* What it had left in its line is nothing to the thread that has the line next. */
+	ASSERT_EQ(0, slots_hold(&self->s, self->holder, &self->things[1], 1));
+	EXPECT_EQ(CPUS + 1, self->holder->line);
+	EXPECT_EQ(0, spinner_stop(self->holder));
+	EXPECT_EQ(FFG_LINE_IDLE, self->s.raw.lines[CPUS + 1].fpkru);
+	EXPECT_EQ(0, thing_slot(&self->s, &self->things[0]));
+}
+
+/* SIGKILL of a process one of whose threads waits while another one holds: gone at once. */
+TEST_F(wait, killed)
+{
+	for (unsigned int round = 0; round < 10; round++) {
+		uint64_t begun;
+		int ready[2], status;
+		pid_t child;
+		char byte;
+
+		ASSERT_EQ(0, pipe(ready));
+		child = fork();
+		ASSERT_LE(0, child);
+		if (!child) {
+			static struct slots s;
+			struct thing things[2];
+
+			for (unsigned int i = 0; i < 2; i++)
+				pkey_free(i ? self->s.raw.safe :
+					  31 - __builtin_clz(self->s.raw.slots));
+			if (slots_open(&s, 1) || thing_new(&s, 64, INOUT, &things[0]) ||
+			    thing_new(&s, 64, INOUT, &things[1]) ||
+			    slots_hold(&s, &s.holders[0], &things[0], 1) ||
+			    write(ready[1], "", 1) != 1)
+				_exit(1);
+			while (raw_bind(&s.raw, &things[1].id, FFG_BIND_WAIT, 1000 * MS) == -EBUSY)
+				;
+			_exit(2);
+		}
+		ASSERT_EQ(1, read(ready[0], &byte, 1));
+		foreign_sleep_ms(20 + round * 7);
+		begun = foreign_now_ms();
+		ASSERT_EQ(0, kill(child, SIGKILL));
+		ASSERT_EQ(child, waitpid(child, &status, 0));
+		EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+		EXPECT_GT(700, foreign_now_ms() - begun);
+		close(ready[0]);
+		close(ready[1]);
+	}
+}
+
+TEST_HARNESS_MAIN
