@@ -77,6 +77,12 @@ static unsigned int ffg_class_shift(unsigned int class)
 	return FFG_EXTENT_SHIFT + class;
 }
 
+/* Units of 2 MiB in a chunk of a class: one, or as many as one extent has. */
+static unsigned long ffg_chunk_units(unsigned int class)
+{
+	return max(FFG_CHUNK_SIZE, BIT(ffg_class_shift(class))) >> FFG_CHUNK_SHIFT;
+}
+
 /**
  * ffg_arena_class() - class of extents for an object
  * @pages: its pages
@@ -92,74 +98,119 @@ int ffg_arena_class(unsigned long pages)
 	return -EFBIG;
 }
 
-/* Add the extents of one more chunk to a class.  The caller holds arena->grow. */
-static int ffg_arena_grow(struct ffg_context *ctx, unsigned int class)
+static void ffg_chunk_free(struct ffg_context *ctx, struct ffg_chunk *chunk)
+{
+	unsigned long first = chunk->start >> FFG_CHUNK_SHIFT;
+	unsigned long units = ffg_chunk_units(chunk->class);
+
+	for (unsigned long unit = first; unit < first + units; unit++)
+		xa_erase(&ctx->arena.chunks, unit);
+	ffg_uncharge(ctx, FFG_TABLES, units);
+	kvfree(chunk);
+}
+
+/* One more chunk at the end of what is in use; nobody sees its extents yet. */
+static struct ffg_chunk *ffg_chunk_new(struct ffg_context *ctx, unsigned int class)
 {
 	struct ffg_arena *arena = &ctx->arena;
-	unsigned long size = max(FFG_CHUNK_SIZE, 1UL << ffg_class_shift(class));
+	unsigned long units = ffg_chunk_units(class);
+	unsigned long size = units << FFG_CHUNK_SHIFT;
 	unsigned int count = size >> ffg_class_shift(class);
-	unsigned long units = size >> FFG_CHUNK_SHIFT;
-	unsigned long unit, first = arena->next >> FFG_CHUNK_SHIFT;
 	struct ffg_chunk *chunk;
 	int err;
 
 	if (size > arena->size - arena->next)
-		return -ENOSPC;
+		return ERR_PTR(-ENOSPC);
 	err = ffg_charge(ctx, FFG_TABLES, units);
 	if (err)
-		return err;
+		return ERR_PTR(err);
 	chunk = kvzalloc(struct_size(chunk, extents, count), GFP_KERNEL_ACCOUNT);
 	if (!chunk) {
-		err = -ENOMEM;
-		goto uncharge;
+		ffg_uncharge(ctx, FFG_TABLES, units);
+		return ERR_PTR(-ENOMEM);
 	}
 	chunk->start = arena->next;
 	chunk->class = class;
 	chunk->count = count;
-	for (unit = first; unit < first + units; unit++) {
-		err = xa_err(xa_store(&arena->chunks, unit, chunk, GFP_KERNEL_ACCOUNT));
-		if (err)
-			goto erase;
+	for (unsigned long unit = 0; unit < units; unit++) {
+		err = xa_err(xa_store(&arena->chunks, (arena->next >> FFG_CHUNK_SHIFT) + unit,
+				      chunk, GFP_KERNEL_ACCOUNT));
+		if (err) {
+			ffg_chunk_free(ctx, chunk);
+			return ERR_PTR(err);
+		}
 	}
 	arena->next += size;
+	return chunk;
+}
 
-	mutex_lock(&ctx->lock);
-	for (unsigned int i = 0; i < count; i++) {
+/* The extents of a chunk may be taken.  The caller holds the arena mutex. */
+static void ffg_chunk_publish(struct ffg_context *ctx, struct ffg_chunk *chunk)
+{
+	struct ffg_class *cls = &ctx->arena.classes[chunk->class];
+
+	for (unsigned int i = 0; i < chunk->count; i++) {
 		chunk->extents[i].chunk = chunk;
-		list_add(&chunk->extents[i].link, &arena->classes[class].free);
+		list_add(&chunk->extents[i].link, &cls->free);
 	}
-	arena->classes[class].free_count += count;
+	cls->free_count += chunk->count;
+}
+
+/* The chunks that are missing for @need; the caller holds arena->grow. */
+static int ffg_arena_grow(struct ffg_context *ctx, const unsigned long need[FFG_CLASSES])
+{
+	struct ffg_arena *arena = &ctx->arena;
+	struct ffg_chunk *chunk, *made = NULL;
+
+	for (unsigned int class = 0; class < FFG_CLASSES; class++) {
+		unsigned long have = READ_ONCE(arena->classes[class].free_count);
+
+		for (; have < need[class]; have += chunk->count) {
+			chunk = ffg_chunk_new(ctx, class);
+			if (IS_ERR(chunk))
+				goto undo;
+			chunk->older = made;
+			made = chunk;
+		}
+	}
+	mutex_lock(&ctx->lock);
+	for (; made; made = made->older)
+		ffg_chunk_publish(ctx, made);
 	mutex_unlock(&ctx->lock);
 	return 0;
 
-erase:
-	while (unit-- > first)
-		xa_erase(&arena->chunks, unit);
-	kvfree(chunk);
-uncharge:
-	ffg_uncharge(ctx, FFG_TABLES, units);
-	return err;
+undo:
+	while (made) {
+		struct ffg_chunk *older = made->older;
+
+		arena->next = made->start;
+		ffg_chunk_free(ctx, made);
+		made = older;
+	}
+	return PTR_ERR(chunk);
 }
 
 /**
- * ffg_arena_reserve() - see to it that a class has free extents
+ * ffg_arena_reserve() - see to it that there are free extents
  * @ctx: context
- * @class: class
- * @count: how many extents
+ * @need: how many of each class
  *
  * They are not reserved for the caller: ffg_arena_take() may still find none.
  *
- * Return: 0, -ENOSPC, -EDQUOT or -ENOMEM.
+ * Return: 0, -ENOSPC, -EDQUOT or -ENOMEM; then nothing has changed.
  */
-int ffg_arena_reserve(struct ffg_context *ctx, unsigned int class, unsigned long count)
+int ffg_arena_reserve(struct ffg_context *ctx, const unsigned long need[FFG_CLASSES])
 {
+	unsigned int class;
 	int err = 0;
 
-	if (READ_ONCE(ctx->arena.classes[class].free_count) >= count)
+	for (class = 0; class < FFG_CLASSES; class++)
+		if (READ_ONCE(ctx->arena.classes[class].free_count) < need[class])
+			break;
+	if (class == FFG_CLASSES)
 		return 0;
 	mutex_lock(&ctx->arena.grow);
-	while (!err && READ_ONCE(ctx->arena.classes[class].free_count) < count)
-		err = ffg_arena_grow(ctx, class);
+	err = ffg_arena_grow(ctx, need);
 	mutex_unlock(&ctx->arena.grow);
 	return err;
 }
@@ -469,18 +520,20 @@ static const struct vm_operations_struct ffg_arena_vm_ops = {
  * VM_PFNMAP: no struct page is refcounted by PTEs, so that frames can be swapped and GUP,
  * which would ignore a PTE's key from another task, refuses.
  *
- * Return: 0, -EINVAL for another length than the arena's or private memory, -EBUSY if it is mapped.
+ * Return: 0, -EINVAL for another length or protection, -EBUSY if it is mapped, -ESHUTDOWN if it
+ * was.
  */
 int ffg_arena_mmap(struct ffg_context *ctx, struct vm_area_struct *vma)
 {
 	int err = 0;
 
-	if (!(vma->vm_flags & VM_SHARED) || vma->vm_flags & VM_EXEC ||
-	    vma->vm_end - vma->vm_start != ctx->arena.size)
-		return -EINVAL;
 	mutex_lock(&ctx->lock);
 	if (ctx->dead) {
 		err = -ESHUTDOWN;
+	} else if ((vma->vm_flags & (VM_SHARED | VM_READ | VM_WRITE | VM_EXEC)) !=
+		   (VM_SHARED | VM_READ | VM_WRITE) ||
+		   vma->vm_end - vma->vm_start != ctx->arena.size) {
+		err = -EINVAL;
 	} else if (ctx->arena.vma) {
 		err = -EBUSY;
 	} else {
@@ -540,8 +593,7 @@ void ffg_arena_exit(struct ffg_context *ctx)
 			 * The other units of the chunk come later, and must not be looked
 			 * at.
 			 */
-			unsigned long units = (chunk->count << ffg_class_shift(chunk->class)) >>
-					      FFG_CHUNK_SHIFT;
+			unsigned long units = ffg_chunk_units(chunk->class);
 
 			for (unsigned long i = 1; i < units; i++)
 				xa_erase(&arena->chunks, unit + i);

@@ -57,12 +57,14 @@ struct ffg_extent {
  * @start: offset in the arena
  * @class: class of the extents
  * @count: number of extents
+ * @older: made before it, while it is being made
  * @extents: the extents
  */
 struct ffg_chunk {
 	unsigned long start;
 	unsigned int class;
 	unsigned int count;
+	struct ffg_chunk *older;
 	struct ffg_extent extents[];
 };
 
@@ -109,7 +111,7 @@ int ffg_arena_enter(struct ffg_context *ctx);
 void ffg_arena_leave(struct ffg_context *ctx);
 
 int ffg_arena_class(unsigned long pages);
-int ffg_arena_reserve(struct ffg_context *ctx, unsigned int class, unsigned long count);
+int ffg_arena_reserve(struct ffg_context *ctx, const unsigned long need[FFG_CLASSES]);
 struct ffg_extent *ffg_arena_take(struct ffg_context *ctx, unsigned int class,
 				  unsigned long pages, unsigned long *start, u64 *handle);
 void ffg_arena_untake(struct ffg_context *ctx, struct ffg_extent *extent);

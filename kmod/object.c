@@ -209,18 +209,11 @@ unlock:
 /* See to it that the batch can have its addresses. */
 static int ffg_object_reserve(struct ffg_context *ctx, struct ffg_object **objects, u32 count)
 {
-	for (u32 i = 0; i < count; i++) {
-		int class = ffg_arena_class(objects[i]->pages);
-		unsigned long same = 1;
-		int err;
+	unsigned long need[FFG_CLASSES] = { 0 };
 
-		for (u32 j = 0; j < i; j++)
-			same += ffg_arena_class(objects[j]->pages) == class;
-		err = ffg_arena_reserve(ctx, class, same);
-		if (err)
-			return err;
-	}
-	return 0;
+	for (u32 i = 0; i < count; i++)
+		need[ffg_arena_class(objects[i]->pages)]++;
+	return ffg_arena_reserve(ctx, need);
 }
 
 /* May all of the batch be freed?  Marks them, to find one that stands there twice. */
@@ -293,6 +286,8 @@ int ffg_object_alloc(struct ffg_context *ctx, struct ffg_object_alloc *arg)
 
 	if (arg->flags || arg->reserved)
 		return -EINVAL;
+	if (!READ_ONCE(ctx->arena.vma))
+		return -ENODATA;
 	desc = ffg_batch_in(arg->objects, arg->count, sizeof(*desc));
 	if (IS_ERR(desc))
 		return PTR_ERR(desc);
