@@ -55,6 +55,7 @@ static void discard(struct ffg_call *call)
 {
 	pthread_mutex_destroy(&call->lock);
 	free(call->grants);
+	free(call->names);
 	free(call->name);
 	free(call);
 }
@@ -170,7 +171,7 @@ static int record_revoke(struct ffg_call *call, uint32_t record, uint64_t serial
 
 	*damages = error ? 0 : revoke.damage_count;
 	if (*damages)
-		ffg_violation_damage(call->context, "revoked", damage,
+		ffg_violation_damage("revoked", call->name, call->names, call->count, damage,
 				     *damages < DAMAGE_MAX ? *damages : DAMAGE_MAX);
 	return error;
 }
@@ -277,8 +278,10 @@ static int find_object(struct ffg_context *context, const void *address, size_t 
 }
 
 /* Under call->lock. */
-static int add_grant(struct ffg_call *call, const struct ffg_grant_desc *grant)
+static int add_grant(struct ffg_call *call, const struct ffg_grant_desc *grant,
+		     const struct ffg_object_name *name)
 {
+	struct ffg_object_name *names;
 	struct ffg_grant_desc *grants;
 
 	if (call->revoked)
@@ -288,11 +291,16 @@ static int add_grant(struct ffg_call *call, const struct ffg_grant_desc *grant)
 			return ffg_fail(FFG_E_DUPLICATE, "%s", ffg_strerror(FFG_E_DUPLICATE));
 	if (call->count == FFG_GRANTS_MAX)
 		return ffg_fail(FFG_E_LIMIT, "no more than %d grants in a call", FFG_GRANTS_MAX);
+	names = reallocarray(call->names, call->count + 1, sizeof(*names));
+	if (names)
+		call->names = names;
 	grants = reallocarray(call->grants, call->count + 1, sizeof(*grants));
-	if (!grants)
+	if (grants)
+		call->grants = grants;
+	if (!names || !grants)
 		return ffg_fail(FFG_E_NOMEM, "grant: out of memory");
+	names[call->count] = *name;
 	grants[call->count++] = *grant;
-	call->grants = grants;
 	call->changed = true;
 	return 0;
 }
@@ -300,6 +308,7 @@ static int add_grant(struct ffg_call *call, const struct ffg_grant_desc *grant)
 int ffg_call_grant(struct ffg_call *call, const void *address, size_t length, unsigned int rights)
 {
 	struct ffg_object_query object;
+	struct ffg_object_name name;
 	struct ffg_grant_desc grant;
 	int error = check(call);
 
@@ -319,8 +328,9 @@ int ffg_call_grant(struct ffg_call *call, const void *address, size_t length, un
 		.length = length,
 		.rights = rights,
 	};
+	name = (struct ffg_object_name){ object.object, object.base, object.length };
 	pthread_mutex_lock(&call->lock);
-	error = add_grant(call, &grant);
+	error = add_grant(call, &grant, &name);
 	pthread_mutex_unlock(&call->lock);
 	return error;
 }

@@ -176,6 +176,8 @@ int ffg_signature_parse(const char *text, struct ffg_signature *signature);
 
 /* ---- call.c ---- */
 
+struct ffg_object_name;
+
 struct ffg_call {
 	struct ffg_context *context;
 	struct ffg_domain *domain;	/* NULL: a call of the library itself */
@@ -188,6 +190,7 @@ struct ffg_call {
 	pthread_mutex_t lock;		/* guards what follows */
 	unsigned int count;
 	struct ffg_grant_desc *grants;
+	struct ffg_object_name *names;	/* of the objects of grants[] */
 	bool recorded;			/* record and serial are valid */
 	bool revoked;
 	bool changed;			/* grants were added since the record was made */
@@ -278,12 +281,21 @@ void ffg_gate_record(struct ffg_call *call, uint64_t user[14]);
 int ffg_violation_install(void);
 /* Before the context goes: the handlers pass everything on from now on. */
 void ffg_violation_remove(void);
+/* An object as the program knows it. */
+struct ffg_object_name {
+	uint64_t object;		/* handle */
+	uint64_t address;
+	uint64_t length;
+};
+
 /*
  * Print the report of @count damaged slacks (and tell nobody else: the program gets FFG_E_DAMAGED).
- * @when: "freed", "revoked".
+ * @when: "freed", "revoked"
+ * @call: name of the call whose grants ended, or NULL
+ * @names: the objects that may be damaged
  */
-void ffg_violation_damage(struct ffg_context *context, const char *when,
-			  const struct ffg_damage *damage, unsigned int count);
+void ffg_violation_damage(const char *when, const char *call, const struct ffg_object_name *names,
+			  unsigned int named, const struct ffg_damage *damage, unsigned int count);
 
 /* ---- domain.c, interpose.c: called by context.c ---- */
 

@@ -82,7 +82,7 @@ int ffg_object_query(struct ffg_context *context, const void *address,
 }
 
 /* The handle of the object that begins at @address. */
-static int handle_of(struct ffg_context *context, const void *address, uint64_t *handle)
+static int name_of(struct ffg_context *context, const void *address, struct ffg_object_name *name)
 {
 	struct ffg_object_query what;
 	int error = query(context, address, &what);
@@ -96,7 +96,7 @@ static int handle_of(struct ffg_context *context, const void *address, uint64_t 
 	if (what.offset)
 		return ffg_fail(FFG_E_NOT_OBJECT, "%p is %lld bytes inside the object at %#llx",
 				address, (long long)what.offset, (unsigned long long)what.base);
-	*handle = what.object;
+	*name = (struct ffg_object_name){ what.object, what.base, what.length };
 	return 0;
 }
 
@@ -116,19 +116,25 @@ static int batch(struct ffg_context *context, unsigned long command, const uint6
 	return error;
 }
 
-static int free_handles(struct ffg_context *context, const uint64_t *handles, unsigned int count)
+static int free_named(struct ffg_context *context, const struct ffg_object_name *names,
+		      unsigned int count)
 {
 	struct ffg_damage damage[DAMAGE_MAX];
+	uint64_t handles[FFG_BATCH_MAX];
 	unsigned int damages = DAMAGE_MAX;
-	int error = batch(context, FFG_IOC_OBJECT_FREE, handles, count, damage, &damages);
+	int error;
 
+	for (unsigned int n = 0; n < count; n++)
+		handles[n] = names[n].object;
+	error = batch(context, FFG_IOC_OBJECT_FREE, handles, count, damage, &damages);
 	if (error == EBUSY)
 		return ffg_fail(FFG_E_BUSY, "a call grants the object: revoke it first");
 	if (error)
 		return ffg_fail_errno(error, "free of %u objects", count);
 	if (!damages)
 		return 0;
-	ffg_violation_damage(context, "freed", damage, damages < DAMAGE_MAX ? damages : DAMAGE_MAX);
+	ffg_violation_damage("freed", NULL, names, count, damage,
+			     damages < DAMAGE_MAX ? damages : DAMAGE_MAX);
 	return ffg_fail(FFG_E_DAMAGED, "%s (%u objects; they are freed)",
 			ffg_strerror(FFG_E_DAMAGED), damages);
 }
@@ -140,7 +146,7 @@ int ffg_object_free(struct ffg_context *context, void *object)
 
 int ffg_object_free_batch(struct ffg_context *context, void *const *objects, unsigned int count)
 {
-	uint64_t handles[FFG_BATCH_MAX];
+	struct ffg_object_name names[FFG_BATCH_MAX];
 	unsigned int used = 0;
 	int error = ffg_context_check(context);
 
@@ -151,26 +157,26 @@ int ffg_object_free_batch(struct ffg_context *context, void *const *objects, uns
 	for (unsigned int n = 0; n < count; n++) {
 		if (!objects[n])
 			continue;
-		error = handle_of(context, objects[n], &handles[used++]);
+		error = name_of(context, objects[n], &names[used++]);
 		if (error)
 			return error;
 	}
-	return used ? free_handles(context, handles, used) : 0;
+	return used ? free_named(context, names, used) : 0;
 }
 
 int ffg_object_check(struct ffg_context *context, const void *object, struct ffg_damage *damage)
 {
 	struct ffg_damage found = { 0 };
 	unsigned int damages = 1;
-	uint64_t handle;
+	struct ffg_object_name name;
 	int error = ffg_context_check(context);
 
 	if (error)
 		return error;
-	error = handle_of(context, object, &handle);
+	error = name_of(context, object, &name);
 	if (error)
 		return error;
-	error = batch(context, FFG_IOC_OBJECT_CHECK, &handle, 1, &found, &damages);
+	error = batch(context, FFG_IOC_OBJECT_CHECK, &name.object, 1, &found, &damages);
 	if (error)
 		return ffg_fail_errno(error, "check of the object at %p", object);
 	if (!damages)

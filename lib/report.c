@@ -163,7 +163,8 @@ static void put_grant(struct ffg_text *text, const struct ffg_violation *v)
 static void put_call(struct ffg_text *text, const struct ffg_violation *v)
 {
 	ffg_text_put(text, "  call:    ");
-	ffg_text_put(text, v->function ? v->function : "none");
+	/* A call that was made from an address has no name. */
+	ffg_text_put(text, !v->function ? "none" : *v->function ? v->function : "unnamed");
 	ffg_text_put(text, ", thread ");
 	ffg_text_dec(text, v->thread);
 	ffg_text_put(text, "\n");
@@ -208,30 +209,48 @@ FFG_API void ffg_violation_print(int fd, const struct ffg_violation *v)
 	ffg_text_write(&text, fd);
 }
 
-void ffg_violation_damage(struct ffg_context *context, const char *when,
-			  const struct ffg_damage *damage, unsigned int count)
+static void put_damage(struct ffg_text *text, const struct ffg_object_name *name,
+		       const struct ffg_damage *damage)
 {
-	(void)context;
+	struct ffg_violation v = { .where = FFG_WHERE_SLACK };
+
+	if (name) {
+		v.object = name->address;
+		v.object_length = name->length;
+	}
+	put_object(text, &v);
+	ffg_text_put(text, "  damage:  ");
+	ffg_text_bytes(text, damage->length);
+	ffg_text_put(text, ", ");
+	if (name) {
+		put_place(text, damage->offset, name->length);
+	} else {
+		ffg_text_put(text, "at offset ");
+		ffg_text_signed(text, damage->offset);
+	}
+	ffg_text_put(text, "\n");
+}
+
+void ffg_violation_damage(const char *when, const char *call, const struct ffg_object_name *names,
+			  unsigned int named, const struct ffg_damage *damage, unsigned int count)
+{
 	for (unsigned int i = 0; i < count; i++) {
 		struct ffg_text text = { .length = 0 };
-		int64_t last = damage[i].offset + (int64_t)damage[i].length - 1;
+		unsigned int at = 0;
 
-		ffg_text_put(&text, "ffiguard: violation: slack of an object was overwritten\n"
-			     "  object:  number ");
-		ffg_text_dec(&text, damage[i].object);
-		ffg_text_put(&text, "\n  damage:  ");
-		ffg_text_bytes(&text, damage[i].length);
-		ffg_text_put(&text, damage[i].offset < 0 ? " before its start" : " past its end");
-		ffg_text_put(&text, ", offset ");
-		ffg_text_signed(&text, damage[i].offset);
-		ffg_text_put(&text, " to ");
-		ffg_text_signed(&text, last);
-		ffg_text_put(&text, "\n  found:   when it was ");
+		while (at < named && names[at].object != damage[i].object)
+			at++;
+		ffg_text_put(&text, "ffiguard: violation: slack of an object was overwritten\n");
+		put_damage(&text, at < named ? &names[at] : NULL, &damage[i]);
+		ffg_text_put(&text, "  found:   when it was ");
 		ffg_text_put(&text, when);
-		ffg_text_put(&text, "\n  advice:  ");
-		ffg_text_put(&text, damage[i].offset < 0 ?
-			     "allocate it with FFG_OBJECT_START to stop the write where it happens\n" :
-			     "allocate it with FFG_OBJECT_END to stop the write where it happens\n");
+		if (call && *call) {
+			ffg_text_put(&text, ", after calls of ");
+			ffg_text_put(&text, call);
+		}
+		ffg_text_put(&text, "\n  advice:  allocate it with ");
+		ffg_text_put(&text, damage[i].offset < 0 ? "FFG_OBJECT_START" : "FFG_OBJECT_END");
+		ffg_text_put(&text, " to stop such a write where it happens\n");
 		ffg_text_write(&text, STDERR_FILENO);
 	}
 }

@@ -605,8 +605,8 @@ TEST(damage_is_reported)
 	snprintf(words, sizeof(words), "free: %d\n", FFG_E_DAMAGED);
 	EXPECT_TRUE(death_said(&death, words));
 	EXPECT_TRUE(death_said(&death, "ffiguard: violation: slack of an object was overwritten\n"));
-	EXPECT_TRUE(death_said(&death, "  damage:  1 byte past its end"));
-	EXPECT_TRUE(death_said(&death, "  found:   when it was "));
+	EXPECT_TRUE(death_said(&death, ", 64 bytes\n  damage:  1 byte, 10 bytes past the end of the object\n"));
+	EXPECT_TRUE(death_said(&death, "  found:   when it was revoked, after calls of shape_write1\n"));
 	if (!death_said(&death, "damage:"))
 		death_show(&death);
 }
