@@ -256,6 +256,19 @@ int ffg_gate_error(const struct ffg_call *call)
 	return 0;
 }
 
+/* ---- unwinding ---- */
+
+_Unwind_Reason_Code ffg_gate_personality(int version, _Unwind_Action actions, uint64_t class,
+					 struct _Unwind_Exception *exception,
+					 struct _Unwind_Context *context)
+{
+	(void)version;
+	(void)class;
+	(void)exception;
+	(void)context;
+	return actions & _UA_SEARCH_PHASE ? _URC_FATAL_PHASE1_ERROR : _URC_CONTINUE_UNWIND;
+}
+
 /* ---- calls of the library itself ---- */
 
 typedef uintptr_t (*apply_fn)(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t,

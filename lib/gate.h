@@ -82,6 +82,7 @@
 #ifndef __ASSEMBLER__
 
 #include <stddef.h>
+#include <unwind.h>
 
 #include "internal.h"
 
@@ -174,7 +175,12 @@ struct ffg_gate_variant {
 };
 extern const struct ffg_gate_variant ffg_gate_variant[GATE_VARIANTS];
 
-/* ---- gate.c, called by gate_x86_64.S ---- */
+/* ---- gate.c, called by gate_x86_64.S and, for its frames, by the unwinder ---- */
+
+/* No exception of foreign code is caught beyond the gate; a thread may exit through it. */
+_Unwind_Reason_Code ffg_gate_personality(int version, _Unwind_Action actions, uint64_t class,
+					 struct _Unwind_Exception *exception,
+					 struct _Unwind_Context *context);
 
 /* A record was stale at the @attempt'th try: 0 to try again, or an error code. */
 int ffg_gate_bind(const struct ffg_record *record, unsigned int attempt);

@@ -11,7 +11,8 @@
  * and, with SAFE open, the lines themselves).
  *
  * Frame pointer and CFI are kept, so that backtraces of foreign code go on in the caller:
- * in foreign mode rbp is the gate's frame pointer.
+ * in foreign mode rbp is the gate's frame pointer.  Exceptions end at the gate: a handler in
+ * trusted code would run with the rights of foreign code.
  */
 #include "gate.h"
 #include "mutant.h"
@@ -151,6 +152,7 @@ ffg_gate_prologue_wide:
 	.type	\name, @function
 \name:
 	.cfi_startproc
+	.cfi_personality 0x1b, ffg_gate_personality
 	push	%rbp
 	.cfi_adjust_cfa_offset 8
 	.cfi_rel_offset %rbp, 0

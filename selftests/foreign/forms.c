@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <unistd.h>
+#include <unwind.h>
 
 /* ---- values ---- */
 
@@ -258,6 +259,30 @@ int form_raise(int signal)
 long form_call(long (*function)(void))
 {
 	return function() + 1;
+}
+
+/* Throws an exception that nobody knows; comes back with the reason why it was not caught. */
+int form_throw(void)
+{
+	static struct _Unwind_Exception exception = { .exception_class = 0x464f524d53000000 };
+
+	return _Unwind_RaiseException(&exception);
+}
+
+/* How many frames there are above. */
+static _Unwind_Reason_Code count_frame(struct _Unwind_Context *context, void *count)
+{
+	(void)context;
+	++*(int *)count;
+	return _URC_NO_REASON;
+}
+
+int form_depth(void)
+{
+	int count = 0;
+
+	_Unwind_Backtrace(count_frame, &count);
+	return count;
 }
 
 /* For a thread that stays inside a call: says that it is there, waits to be let go. */

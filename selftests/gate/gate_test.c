@@ -58,6 +58,8 @@ int form_mess(int);
 uint32_t form_pkru(void);
 uint64_t form_rsp(void);
 int form_raise(int);
+int form_throw(void);
+int form_depth(void);
 unsigned char form_poke(volatile unsigned char *, int);
 
 struct form_state {
@@ -375,6 +377,17 @@ TEST_F(gate, state_is_restored)
 	EXPECT_EQ(0, status & 0x3800);		/* top of the x87 stack */
 	EXPECT_EQ(0, flags & 0x44400);		/* DF, NT, AC */
 	EXPECT_EQ(42, ENTRY(form_mess, "i(i)")(41));
+}
+
+/* A backtrace of foreign code goes on in the caller; an exception does not. */
+TEST_F(gate, unwinding)
+{
+	int plain = PLAIN(form_depth)();
+
+	EXPECT_EQ(plain + 1, ENTRY(form_depth, "i()")());
+	EXPECT_EQ(5, PLAIN(form_throw)());	/* _URC_END_OF_STACK: looked everywhere */
+	EXPECT_EQ(3, ENTRY(form_throw, "i()")());	/* _URC_FATAL_PHASE1_ERROR */
+	EXPECT_EQ(0, ffg_call_error(self->call));
 }
 
 /* ---- calls that cannot be made ---- */
