@@ -24,7 +24,7 @@ packages_demo='autoconf automake bc binutils bison busybox-static
 packages_check='codespell coccinelle file g++ git libc6-dbg linux-source-6.1
 	perl python3-yaml rsync shellcheck sparse'
 
-# In this order; the first failure does not keep the rest from running.
+# In this order; a failure does not keep the rest from running (make -k, too).
 targets_check='check check-debug check-mutants'
 
 top=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
@@ -164,7 +164,7 @@ check)
 	for target in $targets_check; do
 		# VMs are started two at a time by run-suites; make is not to add to that.
 		say "make $target"
-		make -C "$build" --no-print-directory "$target" || failed="$failed $target"
+		make -k -C "$build" --no-print-directory "$target" || failed="$failed $target"
 	done
 	[ -z "$failed" ] || die "failed:$failed (see above)"
 	;;

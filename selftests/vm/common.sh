@@ -6,6 +6,7 @@
 
 FFG_CACHE=${FFG_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ffiguard}
 FFG_VM=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck disable=SC2034 # used by the scripts that source this file
 FFG_TOP=$(cd "$FFG_VM/../.." && pwd)
 FFG_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
