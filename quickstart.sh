@@ -18,7 +18,7 @@ packages_demo='autoconf automake bc binutils bison busybox-static
 	ca-certificates cpio debian-archive-keyring dpkg-dev flex gcc gcc-12
 	kmod libc6-dev libelf-dev libpng-dev libssl-dev libtool linux-libc-dev
 	make pkg-config procps python3 python3-docutils qemu-system-x86
-	util-linux xz-utils zlib1g-dev zstd'
+	util-linux xfdesktop4-data xz-utils zlib1g-dev zstd'
 # linux-source: the kselftest harness, checkpatch, the debug kernels. The
 # others are what lint and the release tarball want.
 packages_check='codespell coccinelle file g++ git libc6-dbg linux-source-6.1

@@ -2,8 +2,8 @@
 /*
  * bench [PART...]: what ffiguard costs, and its peers, in instructions.
  *
- * To be run under -icount by bench/run.  FFG_BENCH_OUT: folder for the JSON lines.  Exit status 0, also if
- * goals are missed; 1: something could not be measured.
+ * To be run under -icount by bench/run.  FFG_BENCH_OUT: folder for the JSON lines.  Exit status
+ * 0, also if goals are missed; 1: something could not be measured.
  */
 #include <dlfcn.h>
 #include <limits.h>
@@ -56,8 +56,7 @@ static void check_counter(void)
 	double nops = MEASURE(5, 1000, __asm__ volatile(".rept 100; nop; .endr"));
 
 	if (once > 1 || once < -1 || nops < 99 || nops > 101)
-		fail("the time stamp counter does not count instructions (100 are %.1f): run this by bench/run",
-		     nops);
+		fail("not in a VM that counts instructions (100 are %.1f): use bench/run", nops);
 }
 
 int main(int argc, char **argv)
@@ -67,8 +66,7 @@ int main(int argc, char **argv)
 	find_foreign();
 	rows_open(getenv("FFG_BENCH_OUT"));
 	check_counter();
-	printf("kernel %s; values are guest instructions, user and kernel, unless the unit says otherwise\n",
-	       getenv("FFG_KERNEL"));
+	printf("kernel %s; instructions: of the guest, user and kernel\n", getenv("FFG_KERNEL"));
 	for (size_t n = 0; n < sizeof(parts) / sizeof(parts[0]); n++) {
 		int wanted = argc < 2;
 

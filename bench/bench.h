@@ -2,8 +2,9 @@
 /*
  * Instructions of one operation, kernel included, as a virtual machine counts them.
  *
- * With QEMU's -icount shift=0 the time stamp counter advances by one with each guest instruction, so a
- * result does not depend on the speed or load of the host.  What measuring itself costs is taken off.
+ * With QEMU's -icount shift=0 the time stamp counter advances by one with each guest instruction,
+ * so a result does not depend on the speed or load of the host.  What measuring itself costs is
+ * taken off.
  */
 #ifndef BENCH_H
 #define BENCH_H
@@ -72,7 +73,7 @@ void row(double value, const char *unit, double goal, const char *name, ...)
 	__attribute__((format(printf, 4, 5)));
 /* Headline of a part of the table. */
 void rows_part(const char *title);
-/* Forked children write rows, too: these are run by @part in one, with no context open before or after. */
+/* Runs @part in a child, which may open a context of its own; its rows count, too. */
 void rows_run(void (*part)(void));
 /* How many goals were missed. */
 int rows_close(void);
@@ -105,7 +106,8 @@ typedef void (*nothing_fn)(void);
 typedef long (*six_fn)(long a, long b, long c, long d, long e, long f);
 typedef double (*fourteen_fn)(long a, long b, long c, long d, long e, long f, double s, double t,
 			      double u, double v, double w, double x, double y, double z);
-typedef long (*ten_fn)(long a, long b, long c, long d, long e, long f, long g, long h, long i, long j);
+typedef long (*ten_fn)(long a, long b, long c, long d, long e, long f, long g, long h, long i,
+		       long j);
 typedef struct foreign_big (*big_fn)(long a);
 typedef void (*touch_fn)(unsigned char *const *objects, int count);
 

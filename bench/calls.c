@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Guarded calls: by signature, by number of grants, evicting, and what they cost beside instructions. */
+/* Guarded calls: by signature, by grants, evicting, and what they cost beside instructions. */
 #include <stdlib.h>
 #include <sys/wait.h>
 
@@ -86,6 +86,20 @@ static NOINLINE double cost_touch(touch_fn f, int count)
 	return MEASURE(9, 2000, f(objects, count));
 }
 
+/* Different slots of the first objects, while they are bound. */
+static int slots_used(int count)
+{
+	struct ffg_object_query query;
+	uint32_t keys = 0;
+
+	for (int n = 0; n < count; n++) {
+		if (ffg_object_query(context, objects[n], &query) || !query.slot)
+			fail("object %d is not bound", n);
+		keys |= 1U << query.slot;
+	}
+	return __builtin_popcount(keys);
+}
+
 #define OVER(cost, symbol, signature) \
 	(cost(entry(call_new(symbol, signature, 0, 0))) - cost(foreign_symbol(symbol)))
 
@@ -100,15 +114,18 @@ void part_calls(void)
 	row(OVER(cost_six, "bench_six", "i(iiiiii)"), OVER_PLAIN, GOAL_CALL, "gate.6_integer");
 	row(OVER(cost_fourteen, "bench_fourteen", "d(iiiiiidddddddd)"), OVER_PLAIN, GOAL_CALL,
 	    "gate.6_integer_8_sse");
-	row(OVER(cost_ten, "bench_ten", "i(iiiiiiiiii)"), OVER_PLAIN, NO_GOAL, "gate.4_stack_words");
+	row(OVER(cost_ten, "bench_ten", "i(iiiiiiiiii)"), OVER_PLAIN, NO_GOAL,
+	    "gate.4_stack_words");
 	row(OVER(cost_big, "bench_big", "m48(i)"), OVER_PLAIN, NO_GOAL, "gate.struct_return");
 	row(OVER(cost_nothing, "bench_nothing", NULL), OVER_PLAIN, NO_GOAL, "gate.no_signature");
 	for (int n = 0; n < 3; n++) {
 		struct ffg_call *call = call_new("bench_touch", "v(pi)", 0, counts[n]);
 		double guarded = cost_touch(entry(call), counts[n]);
 
-		row(guarded - cost_touch(foreign_symbol("bench_touch"), counts[n]), OVER_PLAIN, GOAL_CALL,
-		    "call.grants.%d", counts[n]);
+		row(guarded - cost_touch(foreign_symbol("bench_touch"), counts[n]), OVER_PLAIN,
+		    GOAL_CALL, "call.grants.%d", counts[n]);
+		row(slots_used(counts[n]), "slots in use", NO_GOAL, "call.grants.%d.slots",
+		    counts[n]);
 		if (ffg_call_error(call))
 			fail_ffg("call");
 		ffg_call_free(call);
@@ -142,7 +159,10 @@ static void outside_body(void *data)
 	steps_begin((void *)touch, ffg_domain_symbol(library, "bench_touch"));
 	touch(objects, 4);
 	steps = steps_end();
-	*outside = (struct outside){ counts.entries, counts.faults, steps.wrpkru, steps.instructions };
+	outside->entries = counts.entries;
+	outside->faults = counts.faults;
+	outside->wrpkru = steps.wrpkru;
+	outside->instructions = steps.instructions;
 }
 
 void part_call_costs(void)
@@ -150,8 +170,10 @@ void part_call_costs(void)
 	outside = shared_new(sizeof(*outside));
 	if (steps_run(outside_body, NULL))
 		fail("counting from outside failed");
-	row((double)outside->entries / REPEATS, "of a repeated call, 4 grants", 0, "call.kernel_entries");
-	row((double)outside->faults / REPEATS, "of a repeated call, 4 grants", 0, "call.page_faults");
+	row((double)outside->entries / REPEATS, "of a repeated call, 4 grants", 0,
+	    "call.kernel_entries");
+	row((double)outside->faults / REPEATS, "of a repeated call, 4 grants", 0,
+	    "call.page_faults");
 	row(outside->wrpkru, "of a call, single-stepped", 2, "call.wrpkru");
 	row(outside->instructions, "of the gate, single-stepped", NO_GOAL, "call.stepped");
 }

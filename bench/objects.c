@@ -101,8 +101,8 @@ static double grant_timed(struct object *objects, unsigned int count, struct ffg
 	struct ffg_grant_desc desc[BATCH];
 	uint64_t user[14] = { 0 };
 	struct ffg_grant grant = {
-		.size = sizeof(grant), .flags = FFG_BIND_NOW, .count = count, .grants = (uintptr_t)desc,
-		.user = (uintptr_t)user,
+		.size = sizeof(grant), .flags = FFG_BIND_NOW, .count = count,
+		.grants = (uintptr_t)desc, .user = (uintptr_t)user,
 	};
 	uint64_t begin;
 
@@ -167,7 +167,9 @@ static double evict(size_t length)
 	}
 	for (int run = -(int)count; run < RUNS; run++) {
 		unsigned int n = (unsigned int)(run + (int)count) % count;
-		struct ffg_bind bind = { .size = sizeof(bind), .record = id[n].record, .serial = id[n].serial };
+		struct ffg_bind bind = {
+			.size = sizeof(bind), .record = id[n].record, .serial = id[n].serial,
+		};
 		uint64_t begin = now();
 
 		if (ioctl(device, FFG_IOC_BIND, &bind))
@@ -213,23 +215,26 @@ void part_objects(void)
 		evicts[n] = evict(sizes[n]);
 	}
 	rows_part("grant");
-	row(MEASURE(9, 200, ioctl(device, FFG_IOC_WAKE, &wake)), INSTRUCTIONS, NO_GOAL, "ioctl.nothing");
+	row(MEASURE(9, 200, ioctl(device, FFG_IOC_WAKE, &wake)), INSTRUCTIONS, NO_GOAL,
+	    "ioctl.nothing");
 	row(all[1], INSTRUCTIONS ", one ioctl", GOAL_FIRST, "grant.first");
 	row(each[1], INSTRUCTIONS " each, one ioctl", GOAL_EACH, "grant.batch8.each");
 	row(evicts[1], INSTRUCTIONS ", one ioctl", GOAL_EVICT, "evict.bind");
 	row(revokes[1], INSTRUCTIONS ", one ioctl", NO_GOAL, "revoke");
 	for (int n = 0; n < 4; n++) {
-		int small = sizes[n] <= 4096;
+		const size_t size = sizes[n];
+		bool small = size <= 4096;
 
-		row(all[n], INSTRUCTIONS, small ? GOAL_FIRST : NO_GOAL, "grant.first.%zu", sizes[n]);
-		row(each[n], INSTRUCTIONS, small ? GOAL_EACH : NO_GOAL, "grant.batch8.each.%zu", sizes[n]);
-		row(evicts[n], INSTRUCTIONS, small ? GOAL_EVICT : NO_GOAL, "evict.bind.%zu", sizes[n]);
-		row(revokes[n], INSTRUCTIONS, NO_GOAL, "revoke.%zu", sizes[n]);
+		row(all[n], INSTRUCTIONS, small ? GOAL_FIRST : NO_GOAL, "grant.first.%zu", size);
+		row(each[n], INSTRUCTIONS, small ? GOAL_EACH : NO_GOAL, "grant.batch8.each.%zu",
+		    size);
+		row(evicts[n], INSTRUCTIONS, small ? GOAL_EVICT : NO_GOAL, "evict.bind.%zu", size);
+		row(revokes[n], INSTRUCTIONS, NO_GOAL, "revoke.%zu", size);
 	}
-	for (int n = 0; n < 3; n++)
-		row(alloc_free(sizes[n]), INSTRUCTIONS ", with a touch", NO_GOAL, "object.alloc_free.%zu",
-		    sizes[n]);
-	for (int n = 0; n < 3; n++)
-		row(life(sizes[n]), INSTRUCTIONS ", alloc to free", NO_GOAL, "object.granted_once.%zu",
-		    sizes[n]);
+	for (int n = 0; n < 3; n++) {
+		row(alloc_free(sizes[n]), INSTRUCTIONS ", with a touch", NO_GOAL,
+		    "object.alloc_free.%zu", sizes[n]);
+		row(life(sizes[n]), INSTRUCTIONS ", alloc to free", NO_GOAL,
+		    "object.granted_once.%zu", sizes[n]);
+	}
 }

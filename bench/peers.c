@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The same protection by what the kernel offers: each object closed but during the call.  Objects are
- * pages in mappings of their own (neighbours in one mapping cost several times as much), present before.
+ * The same protection by what the kernel offers: each object closed but during the call.  Objects
+ * are pages in mappings of their own (neighbours in one mapping cost several times as much),
+ * present before.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -61,8 +61,8 @@ void row(double value, const char *unit, double goal, const char *name, ...)
 	printf("\n");
 	fflush(stdout);
 	length = snprintf(line, sizeof(line),
-			  "{\"name\": \"%s\", \"value\": %s, \"unit\": \"%s\", \"kernel\": \"%s\"}\n", full,
-			  number(value, text), unit, kernel);
+			  "{\"name\": \"%s\", \"value\": %s, \"unit\": \"%s\", \"kernel\": \"%s\"}\n",
+			  full, number(value, text), unit, kernel);
 	if (json >= 0 && write(json, line, (size_t)length) != length)
 		fail("cannot write: %s", strerror(errno));
 }

@@ -12,10 +12,12 @@
 #include "example.h"
 
 enum { SYSTEM_CALLS, FAULTS, COUNTERS };
+
 static const char *const names[COUNTERS] = {
 	[SYSTEM_CALLS] = "raw_syscalls/sys_enter",
 	[FAULTS] = "exceptions/page_fault_user",
 };
+
 static int counter[COUNTERS] = { -1, -1 };
 /* What counts_begin() and counts_end() themselves add. */
 static struct counts own;

@@ -81,7 +81,8 @@ void *file_object(struct ffg_context *context, const char *path, size_t *length)
 
 void *shared_new(size_t length)
 {
-	void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (memory == MAP_FAILED)
 		fail("out of memory");
@@ -101,8 +102,8 @@ void object_show(struct ffg_context *context, const char *name, const void *obje
 	char slot[16] = "none";
 
 	if (!object) {
-		printf("  %-10s %10s  %-9s  %-4s  %-10s  %s\n", "object", "bytes", "placement", "slot",
-		       "rights", "granted to");
+		printf("  %-10s %10s  %-9s  %-4s  %-10s  %s\n", "object", "bytes", "placement",
+		       "slot", "rights", "granted to");
 		return;
 	}
 	if (ffg_object_query(context, object, &query))
@@ -127,7 +128,7 @@ static int search_library(struct dl_phdr_info *info, size_t size, void *data)
 		return 0;
 	search->found = 0;
 	for (int n = 0; n < info->dlpi_phnum; n++) {
-		const ElfW(Phdr) *segment = &info->dlpi_phdr[n];
+		const Elf64_Phdr *segment = &info->dlpi_phdr[n];
 		const char *code = (const char *)info->dlpi_addr + segment->p_vaddr;
 		const char *end = code + segment->p_memsz;
 

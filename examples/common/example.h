@@ -26,7 +26,7 @@ void grant(struct ffg_call *call, const void *object, size_t length, unsigned in
 /* One row of the table of objects; @object NULL: its headline. */
 void object_show(struct ffg_context *context, const char *name, const void *object,
 		 const char *rights, const char *calls);
-/* How often the WRPKRU instruction stands in the code of the loaded library @name; -1: not loaded. */
+/* How often WRPKRU stands in the code of the loaded library @name; -1: not loaded. */
 int wrpkru_in(const char *name);
 
 /*
@@ -37,18 +37,21 @@ struct counts {
 	long entries;
 	long faults;
 };
+
 void counts_begin(void);
 struct counts counts_end(void);
 
 /*
- * Single-stepping by another process.  steps_run() runs @body(@data) in a child and gives its status;
- * what the child runs from a steps_begin() to the next steps_end() is stepped, but for the foreign
- * function itself, which runs at full speed.
+ * Single-stepping by another process.  steps_run() runs @body(@data) in a child and gives its
+ * status; what the child runs from a steps_begin() to the next steps_end() is stepped, but for
+ * the foreign function itself, which runs at full speed.  Counted is from the first
+ * instruction of @entry to its return.
  */
 struct steps {
 	long instructions;		/* of the gate, both ways */
 	long wrpkru;
 };
+
 int steps_run(void (*body)(void *), void *data);
 void steps_begin(const void *entry, const void *function);
 struct steps steps_end(void);

@@ -84,7 +84,8 @@ static void step(pid_t child)
 	for (long n = 0; n < STEPS_MAX; n++) {
 		ptrace(PTRACE_GETREGS, child, NULL, &registers);
 		if (registers.rip == shared->entry) {
-			back = (uint64_t)ptrace(PTRACE_PEEKDATA, child, (void *)registers.rsp, NULL);
+			back = (uint64_t)ptrace(PTRACE_PEEKDATA, child,
+						(void *)registers.rsp, NULL);
 			counting = true;
 		}
 		if (registers.rip == back)
@@ -99,7 +100,7 @@ static void step(pid_t child)
 			if (!called)
 				fail("the foreign function was not called");
 			shared->steps = steps;
-			/* The kernel takes the trap flag for the child's own once a POPF was stepped. */
+			/* Once a POPF was stepped the kernel takes the flag for the child's own. */
 			registers.eflags &= ~TRAP_FLAG;
 			ptrace(PTRACE_SETREGS, child, NULL, &registers);
 			return;

@@ -4,15 +4,16 @@
  *
  *	png-rows [FILE]
  *
- * libpng's row interface wants functions of the caller for input (png_set_read_fn) and errors, which
- * this release does not offer: a foreign library cannot call back.  So
+ * libpng's row interface wants functions of the caller for input (png_set_read_fn) and errors,
+ * which this release does not offer: a foreign library cannot call back.  So
  *  - libpng reads the file by itself, through a FILE that foreign code opened (png_init_io);
- *  - libpng's own error handler is kept.  Without a jump buffer it ends the program with abort():
- *    longjmp() must not cross the gate, so png_jmpbuf() is not to be used here.  A program that has to
- *    survive a broken file uses the simplified interface (see ../png), which catches errors inside libpng.
+ *  - libpng's own error handler is kept.  Without a jump buffer it ends the program with
+ *    abort(): longjmp() must not cross the gate, so png_jmpbuf() is not to be used here.  A
+ *    program that has to survive a broken file uses the simplified interface (see ../png), which
+ *    catches errors inside libpng.
  *
- * The decoder lives in libpng's own memory.  Guarded are the pixels, granted to png_read_row(), and the
- * two pointers that png_destroy_read_struct() sets to NULL.
+ * The decoder lives in libpng's own memory.  Guarded are the pixels, granted to
+ * png_read_row(), and the two pointers that png_destroy_read_struct() sets to NULL.
  */
 #include <errno.h>
 #include <png.h>
@@ -25,33 +26,59 @@
 
 #define DEFAULT_FILE	"/usr/share/backgrounds/xfce/xfce-verticals.png"
 #define PACKAGE		"xfdesktop4-data"
+#define PIXELS_MAX	(256UL << 20)
 
 /* The foreign functions, called as they are or through the gate: their types are the same. */
+struct decoder {
+	__typeof__(fopen) *fopen;
+	__typeof__(fclose) *fclose;
+	__typeof__(png_create_read_struct) *png_create_read_struct;
+	__typeof__(png_create_info_struct) *png_create_info_struct;
+	__typeof__(png_init_io) *png_init_io;
+	__typeof__(png_read_info) *png_read_info;
+	__typeof__(png_set_expand) *png_set_expand;
+	__typeof__(png_set_strip_16) *png_set_strip_16;
+	__typeof__(png_set_gray_to_rgb) *png_set_gray_to_rgb;
+	__typeof__(png_set_add_alpha) *png_set_add_alpha;
+	__typeof__(png_set_interlace_handling) *png_set_interlace_handling;
+	__typeof__(png_read_update_info) *png_read_update_info;
+	__typeof__(png_get_image_height) *png_get_image_height;
+	__typeof__(png_get_rowbytes) *png_get_rowbytes;
+	__typeof__(png_read_row) *png_read_row;
+	__typeof__(png_read_end) *png_read_end;
+	__typeof__(png_destroy_read_struct) *png_destroy_read_struct;
+};
+
+/* The same in the same order, with their signatures. */
 #define FUNCTIONS(X)					\
-	X(fopen, "p(pp)")				\
-	X(fclose, "i(p)")				\
-	X(png_create_read_struct, "p(pppp)")		\
-	X(png_create_info_struct, "p(p)")		\
-	X(png_init_io, "v(pp)")				\
-	X(png_read_info, "v(pp)")			\
-	X(png_set_expand, "v(p)")			\
-	X(png_set_strip_16, "v(p)")			\
-	X(png_set_gray_to_rgb, "v(p)")			\
-	X(png_set_add_alpha, "v(pii)")			\
-	X(png_set_interlace_handling, "i(p)")		\
-	X(png_read_update_info, "v(pp)")		\
-	X(png_get_image_height, "i(pp)")		\
-	X(png_get_rowbytes, "i(pp)")			\
-	X(png_read_row, "v(ppp)")			\
-	X(png_read_end, "v(pp)")			\
+	X(fopen, "p(pp)"),				\
+	X(fclose, "i(p)"),				\
+	X(png_create_read_struct, "p(pppp)"),		\
+	X(png_create_info_struct, "p(p)"),		\
+	X(png_init_io, "v(pp)"),			\
+	X(png_read_info, "v(pp)"),			\
+	X(png_set_expand, "v(p)"),			\
+	X(png_set_strip_16, "v(p)"),			\
+	X(png_set_gray_to_rgb, "v(p)"),			\
+	X(png_set_add_alpha, "v(pii)"),			\
+	X(png_set_interlace_handling, "i(p)"),		\
+	X(png_read_update_info, "v(pp)"),		\
+	X(png_get_image_height, "i(pp)"),		\
+	X(png_get_rowbytes, "i(pp)"),			\
+	X(png_read_row, "v(ppp)"),			\
+	X(png_read_end, "v(pp)"),			\
 	X(png_destroy_read_struct, "v(ppp)")
 
-#define MEMBER(name, signature)	__typeof__(&name) name;
-struct decoder {
-	FUNCTIONS(MEMBER)
-};
-#define NUMBER(name, signature)	N_##name,
-enum { FUNCTIONS(NUMBER) N_FUNCTIONS };
+#define NUMBER(name, signature)	N_##name
+#define ADDRESS(name, signature)	name
+#define DESCRIBED(name, signature)	{ #name, signature }
+enum { FUNCTIONS(NUMBER), N_FUNCTIONS };
+static const struct decoder plain = { FUNCTIONS(ADDRESS) };
+static const struct {
+	const char *symbol, *signature;
+} functions[] = { FUNCTIONS(DESCRIBED) };
+
+_Static_assert(sizeof(plain) == N_FUNCTIONS * sizeof(void *), "members of struct decoder");
 
 struct handles {
 	png_structp png;
@@ -63,7 +90,6 @@ static struct shared {
 	size_t stride, height;
 	unsigned char pixels[];		/* of the process without guards */
 } *shared;
-#define PIXELS_MAX	(256UL << 20)
 
 /* Everything up to the first row; @handles is where libpng's two pointers are kept. */
 static FILE *begin(const struct decoder *d, const char *path, struct handles *handles)
@@ -110,39 +136,38 @@ static void end(const struct decoder *d, struct handles *handles, FILE *file)
 
 static void run_plain(const char *path)
 {
-#define PLAIN(name, signature)	name,
-	static const struct decoder decoder = { FUNCTIONS(PLAIN) };
 	struct handles handles;
-	FILE *file = begin(&decoder, path, &handles);
+	FILE *file = begin(&plain, path, &handles);
 
-	shared->stride = decoder.png_get_rowbytes(handles.png, handles.info);
-	shared->height = decoder.png_get_image_height(handles.png, handles.info);
+	shared->stride = plain.png_get_rowbytes(handles.png, handles.info);
+	shared->height = plain.png_get_image_height(handles.png, handles.info);
 	if (shared->stride * shared->height > PIXELS_MAX)
 		fail("%s is too large for this example", path);
-	shared->plain = rows(&decoder, handles.png, shared->pixels, shared->stride, shared->height);
-	end(&decoder, &handles, file);
+	shared->plain = rows(&plain, handles.png, shared->pixels, shared->stride, shared->height);
+	end(&plain, &handles, file);
 }
 
 /* ---- the guarded one ---- */
 
 static struct ffg_call *calls[N_FUNCTIONS];
 
-static void *entry(unsigned int number)
-{
-	void *function = ffg_call_entry(calls[number]);
-
-	if (!function)
-		fail_ffg("grants");
-	return function;
-}
-
 static void calls_new(struct ffg_domain *library)
 {
-#define NEW(name, signature)	calls[N_##name] = ffg_call_new(library, #name, signature);
-	FUNCTIONS(NEW)
-	for (unsigned int n = 0; n < N_FUNCTIONS; n++)
+	for (unsigned int n = 0; n < N_FUNCTIONS; n++) {
+		calls[n] = ffg_call_new(library, functions[n].symbol, functions[n].signature);
 		if (!calls[n])
-			fail_ffg("libpng");
+			fail_ffg(functions[n].symbol);
+	}
+}
+
+/* The entry of a call, in its place in @decoder; its grants are made now. */
+static void entry(struct decoder *decoder, unsigned int n)
+{
+	void *function = ffg_call_entry(calls[n]);
+
+	if (!function)
+		fail_ffg(functions[n].symbol);
+	memcpy((char *)decoder + n * sizeof(function), &function, sizeof(function));
 }
 
 static bool run_guarded(const char *path)
@@ -167,10 +192,9 @@ static bool run_guarded(const char *path)
 	if (!handles)
 		fail_ffg("handles");
 	grant(calls[N_png_destroy_read_struct], handles, sizeof(*handles), FFG_INOUT);
-#define ENTRY(name, signature)	\
-	if (N_##name != N_png_read_row)	\
-		decoder.name = entry(N_##name);
-	FUNCTIONS(ENTRY)
+	for (unsigned int n = 0; n < N_FUNCTIONS; n++)
+		if (n != N_png_read_row)
+			entry(&decoder, n);
 
 	file = begin(&decoder, path, handles);
 	stride = decoder.png_get_rowbytes(handles->png, handles->info);
@@ -181,7 +205,7 @@ static bool run_guarded(const char *path)
 	if (!pixels)
 		fail_ffg("pixels");
 	grant(calls[N_png_read_row], pixels, stride * height, FFG_OUT);
-	decoder.png_read_row = entry(N_png_read_row);
+	entry(&decoder, N_png_read_row);
 	shared->guarded = rows(&decoder, handles->png, pixels, stride, height);
 
 	object_show(context, NULL, NULL, NULL, NULL);
@@ -210,7 +234,8 @@ int main(int argc, char **argv)
 	int status;
 
 	if (argc < 2 && access(path, R_OK))
-		fail("%s is missing: install the Debian package " PACKAGE ", or name a PNG file", path);
+		fail("%s is missing: install the Debian package " PACKAGE ", or name a PNG file",
+		     path);
 	shared = shared_new(sizeof(*shared) + PIXELS_MAX);
 	fflush(NULL);
 	child = fork();
@@ -227,9 +252,9 @@ int main(int argc, char **argv)
 	printf("library  libpng16.so.16 %s, as the system has it\n\n", png_get_libpng_ver(NULL));
 	identical = run_guarded(path);
 	printf("\n  %zu calls of png_read_row, one call record for all:\n", shared->height);
-	printf("    without guards  %4ld kernel entries (libpng reads the file), %5ld page faults\n",
+	printf("    without guards  %4ld kernel entries (to read the file), %5ld page faults\n",
 	       shared->plain.entries, shared->plain.faults);
-	printf("    behind grants   %4ld kernel entries,                         %5ld page faults\n\n",
+	printf("    behind grants   %4ld kernel entries,                    %5ld page faults\n\n",
 	       shared->guarded.entries, shared->guarded.faults);
 	printf("pixels   %zu bytes, %s\n", shared->stride * shared->height, identical ?
 	       "identical with those of the unguarded process" :

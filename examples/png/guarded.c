@@ -6,7 +6,8 @@
  */
 #include "png.h"
 
-static struct ffg_call *call_new(struct guarded *guarded, const char *symbol, const char *signature)
+static struct ffg_call *call_new(struct guarded *guarded, const char *symbol,
+				 const char *signature)
 {
 	struct ffg_call *call = ffg_call_new(guarded->library, symbol, signature);
 
@@ -24,7 +25,7 @@ void guarded_open(struct guarded *guarded, const char *library, const char *path
 	if (!guarded->library)
 		fail_ffg(library);
 	guarded->file = file_object(guarded->context, path, &guarded->file_length);
-	guarded->image = ffg_object_alloc(guarded->context, sizeof(*guarded->image), FFG_OBJECT_END);
+	guarded->image = ffg_object_alloc(guarded->context, sizeof(*guarded->image), 0);
 	if (!guarded->image)
 		fail_ffg("png_image");
 
@@ -40,7 +41,7 @@ void guarded_prepare(struct guarded *guarded)
 {
 	guarded->image->format = PNG_FORMAT_RGBA;
 	guarded->pixels_length = PNG_IMAGE_SIZE(*guarded->image);
-	guarded->pixels = ffg_object_alloc(guarded->context, guarded->pixels_length, FFG_OBJECT_END);
+	guarded->pixels = ffg_object_alloc(guarded->context, guarded->pixels_length, 0);
 	if (!guarded->pixels)
 		fail_ffg("pixels");
 

@@ -5,9 +5,9 @@
  *	png [FILE]
  *
  * The png_image structure, the bytes of the file (read-only) and the pixels are guarded
- * objects, each granted to the calls that need it.  The result has to equal that of a process without
- * guards, byte for byte.  Then a faulty library takes libpng's place.  Exit status 0: identical, and
- * every fault stopped.
+ * objects, each granted to the calls that need it.  The result has to equal that of a process
+ * without guards, byte for byte.  Then a faulty library takes libpng's place.  Exit status 0:
+ * identical, and every fault stopped.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -142,7 +142,8 @@ static void run_guarded(void *data)
 	(void)data;
 	guarded_open(&g, LIBPNG, shared->path);
 	for (int run = 0; run < RUNS; run++) {
-		decode_header(&g.decoder, g.image, g.file, g.file_length, &shared->guarded[run][BEGIN]);
+		decode_header(&g.decoder, g.image, g.file, g.file_length,
+			      &shared->guarded[run][BEGIN]);
 		if (!run)
 			guarded_prepare(&g);
 		decode_pixels(&g.decoder, g.image, g.pixels, shared->guarded[run]);
@@ -183,16 +184,17 @@ static void size_read(void)
 static void show_calls(void)
 {
 	printf("  %-33s %-6s | %15s | %24s\n", "", "", "without guards", "behind grants");
-	printf("  %-33s %-6s | %7s %7s | %7s %7s %8s\n", "call", "run", "entries", "faults", "entries",
-	       "faults", "WRPKRU");
+	printf("  %-33s %-6s | %7s %7s | %7s %7s %8s\n", "call", "run", "entries", "faults",
+	       "entries", "faults", "WRPKRU");
 	for (int call = 0; call < CALLS; call++)
 		for (int run = 0; run < RUNS; run++)
 			printf("  %-33s %-6s | %7ld %7ld | %7ld %7ld %8ld\n", call_names[call],
 			       run ? "again" : "first", shared->plain[run][call].entries,
 			       shared->plain[run][call].faults, shared->guarded[run][call].entries,
 			       shared->guarded[run][call].faults, shared->steps[call].wrpkru);
-	printf("  entries: system calls, libpng's own included; faults: page faults, as the kernel counts both\n"
-	       "  WRPKRU: counted by single-stepping the gate; there are %d in the code of libpng and %d in zlib's\n\n",
+	printf("  entries: system calls, libpng's own included; faults: page faults; both as\n"
+	       "  the kernel counts them.  WRPKRU: counted by single-stepping the gate; in the\n"
+	       "  code of libpng there are %d, in that of zlib %d.\n\n",
 	       shared->in_libpng, shared->in_zlib);
 }
 
@@ -247,7 +249,8 @@ int main(int argc, char **argv)
 	shared = shared_new(sizeof(*shared));
 	shared->path = argc > 1 ? argv[1] : DEFAULT_FILE;
 	if (argc < 2 && access(shared->path, R_OK))
-		fail("%s is missing: install the Debian package " PACKAGE ", or name a PNG file", shared->path);
+		fail("%s is missing: install the Debian package " PACKAGE ", or name a PNG file",
+		     shared->path);
 	size_read();
 	shared->pixels = shared_new(shared->pixels_length);
 	printf("library  " LIBPNG " %s, as the system has it\n\n", png_get_libpng_ver(NULL));

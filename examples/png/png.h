@@ -8,9 +8,9 @@
 
 /* The foreign functions, called as they are or through the gate: their types are the same. */
 struct decoder {
-	__typeof__(&png_image_begin_read_from_memory) begin;
-	__typeof__(&png_image_finish_read) finish;
-	__typeof__(&png_image_free) free;
+	__typeof__(png_image_begin_read_from_memory) *begin;
+	__typeof__(png_image_finish_read) *finish;
+	__typeof__(png_image_free) *free;
 };
 
 /* The same behind the gate, with the objects that each function is granted. */

@@ -4,9 +4,9 @@
  *
  *	zlib [FILE]
  *
- * The z_stream structure, the input (read-only) and a window for the output are guarded objects,
- * granted to inflate() for each call of it.  The state that zlib allocates is its own (z_stream.state,
- * from malloc()).  The result has to equal that of gunzip, byte for byte.
+ * The z_stream structure, the input (read-only) and a buffer for the output are guarded
+ * objects, granted to inflate() for each call of it.  The state that zlib allocates is its own
+ * (z_stream.state, from malloc()).  The result has to equal that of gunzip, byte for byte.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -63,7 +63,8 @@ static unsigned char *gunzip(const char *path, size_t *length)
 	return text;
 }
 
-static struct ffg_call *call_new(struct ffg_domain *library, const char *symbol, const char *signature)
+static struct ffg_call *call_new(struct ffg_domain *library, const char *symbol,
+				 const char *signature)
 {
 	struct ffg_call *call = ffg_call_new(library, symbol, signature);
 
@@ -107,7 +108,8 @@ int main(int argc, char **argv)
 
 	stream->next_in = input;
 	stream->avail_in = (uInt)input_length;
-	error = FFG_INVOKE(init, inflateInit2_, &result, stream, GZIP, ZLIB_VERSION, sizeof(*stream));
+	error = FFG_INVOKE(init, inflateInit2_, &result, stream, GZIP, ZLIB_VERSION,
+			   sizeof(*stream));
 	if (error || result != Z_OK)
 		fail("inflateInit2: %d, %s", result, ffg_strerror(error));
 	do {
@@ -146,14 +148,16 @@ int main(int argc, char **argv)
 	object_show(context, "z_stream", stream, "read-write", "inflateInit2, inflate, inflateEnd");
 	object_show(context, "input", input, "read-only", "inflate");
 	object_show(context, "output", output, "read-write", "inflate");
-	printf("\n  inflate: %d calls; kernel entries %ld in the first, %ld in all others; page faults %ld, %ld\n\n",
+	printf("\n  inflate: %d calls; kernel entries: %ld in the first, %ld in all others;\n"
+	       "  page faults: %ld, %ld\n\n",
 	       calls, first.entries, later.entries, first.faults, later.faults);
 	printf("output   %zu bytes, %s\n", length,
 	       differs ? "DIFFERENT from gunzip's" : "identical with gunzip's");
 
 	if (ffg_call_free(init) || ffg_call_free(inflates) || ffg_call_free(end) ||
 	    ffg_object_free(context, stream) || ffg_object_free(context, input) ||
-	    ffg_object_free(context, output) || ffg_domain_close(library) || ffg_context_close(context))
+	    ffg_object_free(context, output) || ffg_domain_close(library) ||
+	    ffg_context_close(context))
 		fail_ffg("closing");
 	free(expected);
 	return differs;

@@ -15,6 +15,9 @@
 #define PNG_FILE	"/usr/share/backgrounds/xfce/xfce-verticals.png"
 #define NO_PNG_FILE	"/etc/passwd"
 
+#define IDENTICAL	"\npixels   33177600 bytes, identical with those of the unguarded process"
+#define VIOLATION	"    | ffiguard: violation: "
+
 static char said[32768];
 
 /* Output and error output in @said; the status of wait(). */
@@ -82,11 +85,11 @@ TEST_F_TIMEOUT(example, png, 110)
 	EXPECT_EQ(0, run("png", NULL)) {
 		show();
 	}
-	EXPECT_EQ(1, count("\npixels   33177600 bytes, identical with those of the unguarded process"));
+	EXPECT_EQ(1, count(IDENTICAL));
 	EXPECT_EQ(3, count(": stopped\n"));
-	EXPECT_EQ(1, count("    | ffiguard: violation: write out of the object's bounds\n"));
-	EXPECT_EQ(1, count("    | ffiguard: violation: read of an object that the call was not granted\n"));
-	EXPECT_EQ(1, count("    | ffiguard: violation: write of an object that the call was not granted\n"));
+	EXPECT_EQ(1, count(VIOLATION "write out of the object's bounds\n"));
+	EXPECT_EQ(1, count(VIOLATION "read of an object that the call was not granted\n"));
+	EXPECT_EQ(1, count(VIOLATION "write of an object that the call was not granted\n"));
 }
 
 TEST_F_TIMEOUT(example, png_rows, 110)
@@ -94,7 +97,7 @@ TEST_F_TIMEOUT(example, png_rows, 110)
 	EXPECT_EQ(0, run("png-rows", NULL)) {
 		show();
 	}
-	EXPECT_EQ(1, count("\npixels   33177600 bytes, identical with those of the unguarded process"));
+	EXPECT_EQ(1, count(IDENTICAL));
 }
 
 TEST_F_TIMEOUT(example, zlib, 60)
