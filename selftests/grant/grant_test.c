@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Grants: what is closed without one, what the records of a context do to each other, and how they end.
- * What a grant opens, byte by byte, is in placement_test.c.
+ * Grants: what is closed without one, what the records of a context do to each other, and how
+ * they end. What a grant opens, byte by byte, is in placement_test.c.
  */
 #include <sys/wait.h>
 
@@ -106,7 +106,9 @@ TEST_F(grant, own_mem_file_obeys_rights)
 	int code;
 
 	ASSERT_LE(0, mem);
-	*closed = *in = *inout = 0x11;
+	*closed = 0x11;
+	*in = 0x11;
+	*inout = 0x11;
 	ASSERT_EQ(0, raw_grant(&self->raw, grants, 2, FFG_BIND_NOW, &id));
 	code = FOREIGN(&self->raw, 0, &id,
 		       count[0] = pread(mem, (char *)&byte, 1, (uintptr_t)closed);
@@ -238,15 +240,15 @@ TEST_F(grant, pages_left_over_from_another_record_are_closed)
 /* ---- revoke ---- */
 
 /*
- * A thread that is inside the call on another CPU, with the page in its TLB, is stopped when the command
- * returns: nothing changes any more.  Another one, with an object of its own, goes on.
+ * A thread that is inside the call on another CPU, with the page in its TLB, is stopped when the
+ * command returns: nothing changes any more. Another one, with an object of its own, goes on.
  */
 TEST_F(grant, revoke_stops_a_running_call_at_once)
 {
 	struct ffg_object_desc desc[2];
 	volatile unsigned char *p = object(_metadata, &self->raw, 64, &desc[0]);
 	volatile unsigned char *q = object(_metadata, &self->raw, 64, &desc[1]);
-	struct ffg_grant_desc grants[2] = { raw_whole(&desc[0], INOUT), raw_whole(&desc[1], INOUT) };
+	struct ffg_grant_desc grants[] = { raw_whole(&desc[0], INOUT), raw_whole(&desc[1], INOUT) };
 
 	ASSERT_TRUE(foreign_pin(0));
 	for (int round = 0; round < 20; round++) {
@@ -290,7 +292,7 @@ TEST_F(grant, kept_pointer_is_closed_in_a_later_call)
 	struct ffg_object_desc desc[2];
 	unsigned char *p = object(_metadata, &self->raw, 64, &desc[0]);
 	unsigned char *q = object(_metadata, &self->raw, 64, &desc[1]);
-	struct ffg_grant_desc grants[2] = { raw_whole(&desc[0], INOUT), raw_whole(&desc[1], INOUT) };
+	struct ffg_grant_desc grants[] = { raw_whole(&desc[0], INOUT), raw_whole(&desc[1], INOUT) };
 	struct ffg_record_id first, second;
 	int code;
 
@@ -327,7 +329,8 @@ TEST_F(grant, revoke_twice)
 
 	/* All or nothing: in a batch with one that is gone, or twice the same. */
 	EXPECT_EQ(-ENOENT, raw_revoke_batch(&self->raw, ids, 3, 0, NULL, NULL));
-	twice[0] = twice[1] = ids[1];
+	twice[0] = ids[1];
+	twice[1] = ids[1];
 	EXPECT_EQ(-ENOENT, raw_revoke_batch(&self->raw, twice, 2, 0, NULL, NULL));
 	ASSERT_EQ(0, writes(&self->raw, &self->shapes, &ids[1], p));
 	ASSERT_EQ(0, writes(&self->raw, &self->shapes, &ids[2], p));
@@ -403,8 +406,8 @@ TEST_F_TIMEOUT(grant, index_of_a_running_record_is_not_reused, 300)
 }
 
 /*
- * Revoke closes the object to every record; a thread in a call with one that still grants it faults once, and
- * goes on.
+ * Revoke closes the object to every record; a thread in a call with one that still grants it
+ * faults once, and goes on.
  */
 TEST_F(grant, other_records_of_a_revoked_object_go_on)
 {
@@ -573,7 +576,9 @@ TEST_F(grant, another_context)
 	child = fork();
 	ASSERT_LE(0, child);
 	if (!child) {
-		/* The keys are inherited with the rest: this context has to do with what is left. */
+		/*
+		 * The keys are inherited with the rest: this context has to do with what is left.
+		 */
 		struct raw own;
 		int wrong = 0;
 

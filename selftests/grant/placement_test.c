@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * "What granted means, byte by byte" (Documentation/threat-model.rst): every cell of the table for the two
- * placements, for reading and writing, in calls that were given the object read-only and
- * read-write.
+ * "What granted means, byte by byte" (Documentation/threat-model.rst): every cell of the table
+ * for the two placements, for reading and writing, in calls that were given the object read-only
+ * and read-write.
  */
 #include "kselftest_harness.h"
 
@@ -18,7 +18,9 @@ static const uint64_t lengths[] = {
 	9 * 4096 + 1,
 };
 
-/* 0 is the default: as much as the length allows, so that no padding comes between end and guard. */
+/*
+ * 0 is the default: as much as the length allows, so that no padding comes between end and guard.
+ */
 static const uint32_t alignments[] = { 0, 16 };
 
 FIXTURE(placement)
@@ -100,7 +102,10 @@ static void scene_free(struct __test_metadata *_metadata, const struct raw *raw,
 	ASSERT_EQ(0, raw_free(raw, scene->desc.object));
 }
 
-/* The rule: pages that the range touches are open, the object's others closed, what is beside absent. */
+/*
+ * The rule: pages that the range touches are open, the object's others closed, what is beside
+ * absent.
+ */
 static int rule(const struct scene *scene, int64_t offset, bool write)
 {
 	uint64_t base = scene->desc.address, page = page_of(base + offset);
@@ -129,7 +134,8 @@ static void probe(struct __test_metadata *_metadata, FIXTURE_DATA(placement) *se
 		       write ? "write" : "read", (long long)offset,
 		       (unsigned long long)scene->desc.length, (unsigned long long)scene->head,
 		       (unsigned long long)scene->tail, (unsigned long long)scene->from,
-		       (unsigned long long)scene->length, scene->rights == IN ? "IN" : "INOUT", got);
+		       (unsigned long long)scene->length, scene->rights == IN ? "IN" : "INOUT",
+		       got);
 	ASSERT_EQ(code, got);
 }
 
@@ -162,8 +168,8 @@ static void each_scene(struct __test_metadata *_metadata, FIXTURE_DATA(placement
 }
 
 /*
- * Slack on the far side: a write is found late, by FFG_IOC_OBJECT_CHECK, at revoke and at free; a read
- * sees poison.  @from, @to: offsets of the slack.
+ * Slack on the far side: a write is found late, by FFG_IOC_OBJECT_CHECK, at revoke and at free; a
+ * read sees poison. @from, @to: offsets of the slack.
  */
 static void probe_slack(struct __test_metadata *_metadata, FIXTURE_DATA(placement) *self,
 			struct scene *scene, int64_t from, int64_t to)
@@ -284,7 +290,8 @@ TEST_F(placement, damage_is_told_at_free)
 	ASSERT_EQ(0, code);
 	ASSERT_EQ(0, raw_revoke(&self->raw, &scene.id));
 	object = scene.desc.object;
-	ASSERT_EQ(0, raw_object_batch(&self->raw, FFG_IOC_OBJECT_FREE, &object, 1, &damage, &count));
+	ASSERT_EQ(0, raw_object_batch(&self->raw, FFG_IOC_OBJECT_FREE, &object, 1, &damage,
+				      &count));
 	ASSERT_EQ(1, count);
 	EXPECT_EQ(scene.desc.object, damage.object);
 	EXPECT_EQ(at, damage.offset);
@@ -327,7 +334,10 @@ TEST_F(placement, rest_of_the_object)
 	partial(_metadata, self, variant->flags, 4 * 4096, 4096, 4096);
 	partial(_metadata, self, variant->flags, 4 * 4096, 4096, 4097);
 	partial(_metadata, self, variant->flags, 4 * 4096, 4095, 4096);
-	/* Where first and last page have slack, and many pages that come into being at the first touch. */
+	/*
+	 * Where first and last page have slack, and many pages that come into being at the first
+	 * touch.
+	 */
 	partial(_metadata, self, variant->flags, 3 * 4096 + 100, 4100, 1);
 	partial(_metadata, self, variant->flags, 3 * 4096 + 100, 3 * 4096 + 99, 1);
 	partial(_metadata, self, variant->flags, 9 * 4096 + 1, 5 * 4096, 100);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Foreign code in a call without the library: what the gate stores in the line and loads into PKRU, on the
- * caller's own stack.  The functions of libshapes are foreign code that does as it is told, right
- * or wrong; a fault ends the call, unless the module says that it is to be tried again.
+ * Foreign code in a call without the library: what the gate stores in the line and loads into
+ * PKRU, on the caller's own stack. The functions of libshapes are foreign code that does as it
+ * is told, right or wrong; a fault ends the call, unless the module says that it is to be tried
+ * again.
  */
 #ifndef FOREIGN_CALL_H
 #define FOREIGN_CALL_H
@@ -20,8 +21,9 @@
 #include "ffg_raw.h"
 
 /*
- * Whoever uses FOREIGN() gets a sigsetjmp() in its loops.  What the statement changes must be volatile or
- * static; nothing else changes between the jump's two ends, which the compiler cannot know.
+ * Whoever uses FOREIGN() gets a sigsetjmp() in its loops. What the statement changes must be
+ * volatile or static; nothing else changes between the jump's two ends, which the compiler cannot
+ * know.
  */
 #pragma GCC diagnostic ignored "-Wclobbered"
 
@@ -149,8 +151,9 @@ RAW_FN void foreign_leave(const struct raw *raw, struct raw_call *call)
 }
 
 /*
- * Runs a statement in foreign mode, in a call that was entered: 0, or what stopped it (RAW_MAPERR ...).  PKRU is
- * what the line says: the module may have bound the record anew since it was entered.
+ * Runs a statement in foreign mode, in a call that was entered: 0, or what stopped it (RAW_MAPERR
+ * ...). PKRU is what the line says: the module may have bound the record anew since it was
+ * entered.
  */
 #define FOREIGN_IN(call, ...) ({						\
 	volatile int foreign_code_ = sigsetjmp(raw_landing, 0);			\

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The slot protocol on two processors: a thread stores what it holds and looks at the record word, the module
- * makes the word stale, interrupts the processors and looks at the lines.
+ * The slot protocol on two processors: a thread stores what it holds and looks at the record
+ * word, the module makes the word stale, interrupts the processors and looks at the lines.
  *
- * That it needs the interrupt is proven by selftests/unit/slot_protocol_model.py.  Seen it would be only
- * with a store that waits in its buffer while the module scans, some times in millions of evictions
- * on a real processor and hardly ever in an emulated one: the litmus test below is honest about the rest of
- * the protocol, and the interrupt itself has a test of its own that counts.
+ * That it needs the interrupt is proven by selftests/unit/slot_protocol_model.py. Seen it would
+ * be only with a store that waits in its buffer while the module scans, some times in millions of
+ * evictions on a real processor and hardly ever in an emulated one: the litmus test below is
+ * honest about the rest of the protocol, and the interrupt itself has a test of its own that
+ * counts.
  */
 #include "kselftest_harness.h"
 
@@ -53,8 +54,8 @@ static long call_interrupts(int cpu)
 }
 
 /*
- * Every bind interrupts the other processor, where foreign code runs, though there is nothing to flush:
- * the object is larger than what is mapped in advance and nobody has touched it.
+ * Every bind interrupts the other processor, where foreign code runs, though there is nothing to
+ * flush: the object is larger than what is mapped in advance and nobody has touched it.
  */
 TEST_F(protocol, bind_interrupts_the_other_processor)
 {
@@ -101,9 +102,13 @@ static void *litmus_main(void *arg)
 	foreign_pin(1);
 	while (!litmus->stop) {
 		struct raw_call call;
-		volatile int value = 0;
+		volatile unsigned int value = 0;
+		int code;
 
-		/* Stores that miss the caches, so that the one of the line has to wait behind them. */
+		/*
+		 * Stores that miss the caches, so that the one of the line has to wait behind
+		 * them.
+		 */
 		for (unsigned int i = 0; i < 6; i++) {
 			dice = dice * 1103515245 + 12345;
 			*(volatile unsigned char *)&litmus->cold[dice % COLD_SIZE] = 1;
@@ -112,9 +117,12 @@ static void *litmus_main(void *arg)
 			litmus->stale++;
 			continue;
 		}
-		/* In the call the slot is this thread's: whatever faults here was taken away under it. */
-		if (FOREIGN_IN(&call, for (int i = 0; i < 20; i++)
-					     value = litmus->s->shapes.read1(litmus->thing->at, 0)))
+		/*
+		 * In the call the slot is this thread's: whatever faults here was taken away
+		 * under it.
+		 */
+		code = FOREIGN_IN(&call, value = litmus->s->shapes.sum(litmus->thing->at, 64));
+		if (code)
 			litmus->faults++;
 		else if (value != 0x11)
 			litmus->wrong++;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Slots: more objects than there are, who gets one, and how long one is kept from others.  All of it
- * while two threads of foreign code spin, one on each CPU, that hold no slot.
+ * Slots: more objects than there are, who gets one, and how long one is kept from others. All of
+ * it while two threads of foreign code spin, one on each CPU, that hold no slot.
  */
 #include "kselftest_harness.h"
 
@@ -61,11 +61,14 @@ TEST_F(slot, more_objects_than_slots)
 			if (other == i)
 				continue;
 			/* Its neighbours had the same slot, or will have it. */
-			ASSERT_EQ(RAW_PKUERR, thing_write(&self->s, &things[i], &things[other], 99));
+			ASSERT_EQ(RAW_PKUERR,
+				  thing_write(&self->s, &things[i], &things[other], 99));
 			ASSERT_EQ(RAW_PKUERR, thing_read(&self->s, &things[i], &things[other]));
 		}
 	raw_stats(&self->s.raw, 0, &after);
-	/* Each call found its slot taken by others, with the least recently used one going first. */
+	/*
+	 * Each call found its slot taken by others, with the least recently used one going first.
+	 */
 	EXPECT_EQ(5 * 12, after.binds - before.binds);
 	EXPECT_LE(5 * 12 - variant->slots, after.evictions - before.evictions);
 }
@@ -139,8 +142,8 @@ TEST_F(slot, one_record_with_more_grants_than_slots)
 }
 
 /*
- * Every slot is warm with one of the objects alone, and there is one object more: they have to share what
- * nobody holds, and not be told that it is busy.
+ * Every slot is warm with one of the objects alone, and there is one object more: they have to
+ * share what nobody holds, and not be told that it is busy.
  */
 TEST_F(slot, warm_slots_are_given_up_to_share)
 {
@@ -215,6 +218,35 @@ TEST_F(slot, slots_of_interrupted_calls_are_held)
 		  raw_bind(&self->s.raw, &late.id, FFG_BIND_WAIT, 0));
 	line->outer = FFG_LINE_IDLE;
 	EXPECT_EQ(0, raw_bind(&self->s.raw, &late.id, 0, 0));
+}
+
+/* As many grants as a record can have, of both rights, and as many slots as there can be. */
+TEST(the_largest_record)
+{
+	static struct thing things[FFG_GRANTS_MAX + 1];
+	struct ffg_grant_desc grants[FFG_GRANTS_MAX + 1];
+	struct ffg_record_id id;
+	struct slots s = { 0 };
+
+	ASSERT_EQ(0, slots_open(&s, 14));
+	ASSERT_LE(10, s.raw.slot_count);
+	for (unsigned int i = 0; i <= FFG_GRANTS_MAX; i++) {
+		ASSERT_EQ(0, thing_new(&s, 1 + 100 * i, IN, &things[i]));
+		grants[i] = raw_whole(&things[i].desc, i % 3 ? INOUT : IN);
+		/* Some are warm. */
+		if (i % 5 == 0)
+			ASSERT_EQ(0, thing_read(&s, &things[i], &things[i]));
+	}
+	EXPECT_EQ(-EINVAL, raw_grant(&s.raw, grants, FFG_GRANTS_MAX + 1, FFG_BIND_NOW, &id));
+	ASSERT_EQ(0, raw_grant(&s.raw, grants, FFG_GRANTS_MAX, FFG_BIND_NOW, &id));
+	for (unsigned int i = 0; i <= FFG_GRANTS_MAX; i++) {
+		struct thing as = { .id = id };
+		bool granted = i < FFG_GRANTS_MAX;
+
+		ASSERT_EQ(granted ? 0 : RAW_PKUERR, thing_read(&s, &as, &things[i]));
+		ASSERT_EQ(granted && i % 3 ? 0 : RAW_PKUERR, thing_write(&s, &as, &things[i], i));
+	}
+	EXPECT_EQ(0, slots_close(&s));
 }
 
 /* ---- keys ---- */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the programs of this suite share: a context with few slots, and threads that spin beside it. */
+/*
+ * What the programs of this suite share: a context with few slots, and threads that spin beside
+ * it.
+ */
 #ifndef SLOTS_H
 #define SLOTS_H
 

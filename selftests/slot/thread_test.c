@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Threads that foreign code starts inside a call: they have nothing open, in the call and after it; and workers
- * of io_uring, which do, keep the slots from others.
+ * Threads that foreign code starts inside a call: they have nothing open, in the call and after
+ * it; and workers of io_uring, which do, keep the slots from others.
  */
 #include <linux/io_uring.h>
 #include <sys/wait.h>
@@ -130,7 +130,8 @@ static int ring_result(struct ring *ring)
 
 	while (__atomic_load_n((uint32_t *)(ring->cq + ring->params.cq_off.tail),
 			       __ATOMIC_ACQUIRE) == *head)
-		if (syscall(SYS_io_uring_enter, ring->fd, 0, 1, IORING_ENTER_GETEVENTS, NULL, 0) < 0)
+		if (syscall(SYS_io_uring_enter, ring->fd, 0, 1, IORING_ENTER_GETEVENTS, NULL,
+			    0) < 0)
 			return -errno;
 	return cqes[*head & (ring->params.cq_entries - 1)].res;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Waiting for a slot: bounded, never while holding one, ended by whoever lets go, by a signal, and by the
- * death of the holder.
+ * Waiting for a slot: bounded, never while holding one, ended by whoever lets go, by a signal,
+ * and by the death of the holder.
  */
 #include <sys/wait.h>
 
@@ -114,7 +114,10 @@ TEST_F(wait, ends_when_the_holder_leaves)
 	TH_LOG("5 waits of 100 ms took %llu ms", (unsigned long long)total);
 }
 
-/* All threads are asked: one that holds nothing now may hold the slot when the waiter looks again. */
+/*
+ * All threads are asked: one that holds nothing now may hold the slot when the waiter looks
+ * again.
+ */
 TEST_F(wait, asks_every_thread_for_a_wake)
 {
 	uint64_t ms;
