@@ -285,15 +285,19 @@ int form_depth(void)
 	return count;
 }
 
-/* For a thread that stays inside a call: says that it is there, waits to be let go. */
-long form_wait(volatile int *there, volatile int *leave)
+/*
+ * For a thread that stays inside a call: says that it is there, waits to be let go, and says in
+ * @there what it returns.
+ */
+double form_wait(volatile int *there, volatile int *leave)
 {
-	long turns = 0;
+	unsigned int turns = 0;
 
 	*there = 1;
 	while (!*leave)
 		turns++;
-	return turns;
+	*there = (int)(turns & 0x7fffffff);
+	return *there;
 }
 
 unsigned char form_poke(volatile unsigned char *p, int value)

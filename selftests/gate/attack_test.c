@@ -75,15 +75,15 @@ static void *other_thread(void *data)
 	struct other *other = data;
 	struct scene *scene = &other->scene;
 	unsigned char *object = scene_object(scene, 64, 0);
-	long (*wait)(volatile int *, volatile int *);
+	double (*wait)(volatile int *, volatile int *);
 	uint64_t (*rbx)(void);
 	uint32_t (*pkru)(void);
 
 	SCENE_CHECK(!ffg_thread_attach(scene->context));
 	rbx = (uint64_t (*)(void))scene_entry(scene, "form_rbx", "i()", NULL, 0, 0);
 	pkru = (uint32_t (*)(void))scene_entry(scene, "form_pkru", "i()", object, 64, FFG_INOUT);
-	wait = (long (*)(volatile int *, volatile int *))
-		scene_entry(scene, "form_wait", "i(pp)", object, 64, FFG_INOUT);
+	wait = (double (*)(volatile int *, volatile int *))
+		scene_entry(scene, "form_wait", "d(pp)", object, 64, FFG_INOUT);
 	other->rbx = rbx();
 	other->pkru = pkru();
 	pthread_barrier_wait(&other->ready);

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The call gate: values of every shape, what foreign code finds in the processor, what it
- * leaves there, calls that cannot be made, and what a call costs.
- *
- * attack_test.c has the attacks on the gate.
+ * leaves there, and calls that cannot be made.
  */
 #include <complex.h>
 #include <pthread.h>
@@ -17,7 +15,6 @@
 #include "kselftest_harness.h"
 
 #include "death.h"
-#include "stepper.h"
 
 struct pair { long a; double d; };
 struct bytes3 { unsigned char c[3]; };
@@ -539,67 +536,6 @@ TEST_F(gate, slow_path_keeps_arguments)
 	EXPECT_EQ(0, ffg_call_error(wide_call));
 	ASSERT_EQ(0, ffg_context_stats(self->scene.context, &after));
 	EXPECT_LE(before.binds + 2, after.binds);
-}
-
-/* ---- cost ---- */
-
-static struct {
-	const char *symbol;
-	const char *signature;
-	unsigned int grants;
-} cost;
-
-static void body_cost(const void *data)
-{
-	struct scene scene = scene_open("forms", NULL);
-	struct ffg_call *call = scene_call(&scene, cost.symbol, cost.signature);
-	void (*entry)(void);
-
-	(void)data;
-	for (unsigned int n = 0; n < cost.grants; n++)
-		SCENE_CHECK(!ffg_call_grant(call, scene_object(&scene, 64, 0), 64, FFG_INOUT));
-	entry = (void (*)(void))ffg_call_entry(call);
-	SCENE_CHECK(entry);
-	entry();
-	step_begin((void *)entry);
-	entry();
-}
-
-#define BUDGET	95	/* instructions over a plain call */
-
-static int cost_of(const char *symbol, const char *signature, unsigned int grants, bool checked)
-{
-	struct steps steps;
-	long over;
-
-	cost.symbol = symbol;
-	cost.signature = signature;
-	cost.grants = grants;
-	steps_run(&steps, body_cost, NULL);
-	over = steps.instructions - 1;		/* the callee's return is the plain call's too */
-	printf("# gate: %-22s %2u grants: %3ld instructions over a plain call, ",
-	       signature ? signature : "(no signature)", grants, over);
-	printf("WRPKRU %d, locked %d, system calls %d\n", steps.wrpkru, steps.locked,
-	       steps.system_calls);
-	if (!steps.ended || steps.wrpkru != 2 || steps.locked || steps.system_calls)
-		return 1;
-	return checked && over > BUDGET;
-}
-
-TEST(instructions)
-{
-	char signature[32];
-
-	for (int ni = 0; ni <= 6; ni += 3)
-		for (int nv = 0; nv <= 8; nv += 4) {
-			shape(signature, ni, nv);
-			EXPECT_EQ(0, cost_of("form_nothing", signature, 0, true));
-		}
-	EXPECT_EQ(0, cost_of("form_nothing", "v(iiiiiidddddddd)", 1, true));
-	EXPECT_EQ(0, cost_of("form_nothing", "v(iiiiiidddddddd)", 12, true));
-	EXPECT_EQ(0, cost_of("form_nothing", "v(iiiiiiiiii)", 4, false));
-	EXPECT_EQ(0, cost_of("form_nothing", "v(i...)", 4, false));
-	EXPECT_EQ(0, cost_of("form_nothing", NULL, 4, false));
 }
 
 TEST_HARNESS_MAIN
