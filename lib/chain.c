@@ -120,8 +120,9 @@ void ffg_chain_die(int signal, siginfo_t *info)
 
 	ffg_interpose_sigaction(signal, &fatal, NULL);
 	/*
-	 * The signal is blocked in its handler, so this one waits until the handler returns.  Without it
-	 * the instruction could get through the second time: another thread may just have allocated there.
+	 * The signal is blocked in its handler, so this one waits until the handler returns.
+	 * Without it the instruction could get through the second time: another thread may just
+	 * have allocated there.
 	 */
 	syscall(SYS_rt_tgsigqueueinfo, getpid(), ffg_sys_tid(), signal, info);
 }

@@ -23,8 +23,8 @@ void ffg_chain_action(int signal, const struct sigaction *action, struct sigacti
 /* Do what the program's action says, from within our handler. */
 void ffg_chain_pass(int signal, siginfo_t *info, void *ucontext);
 /*
- * Let the process die of @signal as soon as the handler returns, at the interrupted instruction and with
- * the same siginfo, even if that instruction would not fault a second time.
+ * Let the process die of @signal as soon as the handler returns, at the interrupted
+ * instruction and with the same siginfo, even if that instruction would not fault a second time.
  */
 void ffg_chain_die(int signal, siginfo_t *info);
 /* In a forked child: no other thread is in the middle of anything. */

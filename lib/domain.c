@@ -114,7 +114,8 @@ FFG_API int ffg_domain_close(struct ffg_domain *domain)
 	if (error)
 		return error;
 	if ((int)result)
-		return ffg_fail(FFG_E_SYSTEM, "cannot close %s: %s", domain->library, loader_error());
+		return ffg_fail(FFG_E_SYSTEM, "cannot close %s: %s", domain->library,
+				loader_error());
 	pthread_mutex_lock(&context->lock);
 	domain_unlink(domain);
 	pthread_mutex_unlock(&context->lock);
@@ -145,7 +146,8 @@ FFG_API void *ffg_domain_symbol(struct ffg_domain *domain, const char *symbol)
 
 	error = ffg_gate_call(domain, "an IFUNC resolver", (void *)dlsym, argument, &address);
 	if (!error && !address)
-		ffg_fail(FFG_E_NO_SYMBOL, "no symbol %s in %s: %s", name, domain->library, loader_error());
+		ffg_fail(FFG_E_NO_SYMBOL, "no symbol %s in %s: %s", name, domain->library,
+			 loader_error());
 	free(name);
 	return error ? NULL : (void *)address;
 }

@@ -43,7 +43,8 @@
 extern int __cxa_atexit(void (*function)(void *), void *argument, void *dso);
 extern int __cxa_at_quick_exit(void (*function)(void *), void *dso);
 extern int __cxa_thread_atexit_impl(void (*function)(void *), void *argument, void *dso);
-extern int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso);
+extern int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void),
+			     void *dso);
 
 /* ---- the functions that we stand in front of ---- */
 
@@ -122,8 +123,9 @@ static bool foreign_asks(void)
 
 /* ---- running a foreign function ---- */
 
-/* In a thread without a line or a child without an arena there is no gate: the keys alone are closed. */
-static uintptr_t run_closed(const struct ffg_context *context, void *function, const uintptr_t argument[6])
+/* A thread without a line and a child without an arena have no gate: only the keys are closed. */
+static uintptr_t run_closed(const struct ffg_context *context, void *function,
+			    const uintptr_t argument[6])
 {
 	uintptr_t (*call)(uintptr_t, uintptr_t, uintptr_t) =
 		(uintptr_t (*)(uintptr_t, uintptr_t, uintptr_t))function;
@@ -249,8 +251,8 @@ INTERPOSED int __cxa_thread_atexit_impl(void (*function)(void *), void *argument
 /* ---- functions that do not: a stub stands for each function ---- */
 
 /*
- * Entries are set once and serve every registration of the same function; an entry whose library was
- * unloaded is taken over when no empty one is left.
+ * Entries are set once and serve every registration of the same function; an entry whose
+ * library was unloaded is taken over when no empty one is left.
  */
 static struct {
 	void *function;
@@ -259,7 +261,9 @@ static struct {
 
 void ffg_interpose_stub_run(uintptr_t argument, unsigned int stub)
 {
-	run(stubs[stub].what, __atomic_load_n(&stubs[stub].function, __ATOMIC_ACQUIRE), argument, 0, 0);
+	void *function = __atomic_load_n(&stubs[stub].function, __ATOMIC_ACQUIRE);
+
+	run(__atomic_load_n(&stubs[stub].what, __ATOMIC_ACQUIRE), function, argument, 0, 0);
 }
 
 static void *stub_address(unsigned int stub)
@@ -273,7 +277,7 @@ static bool stub_take(unsigned int stub, void *old, void *function, const char *
 	if (!__atomic_compare_exchange_n(&stubs[stub].function, &old, function, false,
 					 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		return old == function;
-	/* What a report calls it; a reader in between has the previous text or, at the very first, none. */
+	/* What a report calls it; a reader in between has the previous text, or none. */
 	__atomic_store_n(&stubs[stub].what, what, __ATOMIC_RELEASE);
 	return true;
 }
@@ -332,7 +336,8 @@ INTERPOSED int tss_create(tss_t *key, tss_dtor_t destructor)
 	return REAL(I_TSS_CREATE, tss_create)(key, (tss_dtor_t)f);
 }
 
-INTERPOSED int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso)
+INTERPOSED int __register_atfork(void (*prepare)(void), void (*parent)(void),
+				 void (*child)(void), void *dso)
 {
 	void *f = (void *)prepare, *g = (void *)parent, *h = (void *)child;
 
@@ -343,7 +348,7 @@ INTERPOSED int __register_atfork(void (*prepare)(void), void (*parent)(void), vo
 							 (void (*)(void))h, dso);
 }
 
-/* The threads that run these are libc's, and have the rights of whoever used such a timer or queue first. */
+/* The threads that run these are libc's, with the rights of whoever used such a timer first. */
 INTERPOSED int timer_create(clockid_t clock, struct sigevent *event, timer_t *timer)
 {
 	struct sigevent copy;

@@ -150,7 +150,8 @@ static void put_grant(struct ffg_text *text, const struct ffg_violation *v)
 		ffg_text_dec(text, v->grant_offset);
 		ffg_text_put(text, " to ");
 		ffg_text_dec(text, v->grant_offset + v->grant_length - 1);
-		ffg_text_put(text, v->grant_rights & FFG_RIGHT_WRITE ? ", read-write" : ", read-only");
+		ffg_text_put(text, v->grant_rights & FFG_RIGHT_WRITE ? ", read-write" :
+			     ", read-only");
 	}
 	if (v->owner) {
 		ffg_text_put(text, "; thread ");

@@ -105,7 +105,8 @@ static void symbol_name(const struct link_map *map, struct ffg_frame *frame)
 
 		if (symbol->st_shndx == SHN_UNDEF || (type != STT_FUNC && type != STT_GNU_IFUNC))
 			continue;
-		if (offset - symbol->st_value >= symbol->st_size || symbol->st_name >= table.string_size)
+		if (offset - symbol->st_value >= symbol->st_size ||
+		    symbol->st_name >= table.string_size)
 			continue;
 		copy_name(frame->symbol, sizeof(frame->symbol), table.strings + symbol->st_name);
 		frame->symbol_offset = offset - symbol->st_value;

@@ -81,39 +81,42 @@ static void backtrace_get(struct backtrace *trace, uintptr_t ip)
 
 /* ---- what happened ---- */
 
+static const char *const advices[] = {
+	[FFG_REASON_NOT_GRANTED] =
+		"grant it to this call if the library may touch it; else the library is wrong",
+	[FFG_REASON_RANGE] =
+		"grant a longer range, or look for a wrong length argument",
+	[FFG_REASON_READ_ONLY] =
+		"grant it with FFG_INOUT if the library may write it",
+	[FFG_REASON_BOUNDS] =
+		"look for a wrong length or index; the object may be allocated too small",
+	[FFG_REASON_FREED] =
+		"the library kept a pointer, or the object was freed too early",
+	[FFG_REASON_REVOKED] =
+		"the library used the pointer after its time: keep the grant longer if it may",
+	[FFG_REASON_OTHER_CALL] =
+		"the library shares state between threads: give this one objects or grants",
+	[FFG_REASON_NO_CALL] =
+		"code that nobody called (a thread, a handler, a destructor) has no grants",
+	[FFG_REASON_CONTROL] =
+		"a wild pointer: only the gate touches these pages",
+	[FFG_REASON_BUSY] =
+		"open the context with more slots, or let fewer threads be in calls at once",
+	[FFG_REASON_UNUSED] =
+		"a wild pointer",
+	[FFG_REASON_STACK] =
+		"endless recursion, or see stack_size of struct ffg_options",
+};
+
 static const char *advice(const struct ffg_violation *v)
 {
 	if (v->forked && v->reason == FFG_REASON_GATE)
-		return "a child that foreign code forks has to end, or to exec, before its function returns";
+		return "a child that foreign code forks must end or exec, not return";
 	if (v->forked)
 		return "open a context of its own in the child, or touch the object in the parent";
-	switch (v->reason) {
-	case FFG_REASON_NOT_GRANTED:
-		return "if the library may touch it, ffg_call_grant() it to this call; else the library is wrong";
-	case FFG_REASON_RANGE:
-		return "grant a longer range, or look for a wrong length argument";
-	case FFG_REASON_READ_ONLY:
-		return "grant it with FFG_INOUT if the library may write it";
-	case FFG_REASON_BOUNDS:
-		return "look for a wrong length or index; the object may be allocated too small";
-	case FFG_REASON_FREED:
-		return "the library kept a pointer, or the object was freed too early";
-	case FFG_REASON_REVOKED:
-		return "the library used the pointer after its time: keep the grant longer if that is right";
-	case FFG_REASON_OTHER_CALL:
-		return "the library shares state between threads: give this thread objects of its own or a grant";
-	case FFG_REASON_NO_CALL:
-		return "foreign code that nobody called (a thread, a handler, a destructor) has no grants";
-	case FFG_REASON_CONTROL:
-		return "a wild pointer: only the gate touches these pages";
-	case FFG_REASON_BUSY:
-		return "open the context with more slots, or let fewer threads be in calls at once";
-	case FFG_REASON_UNUSED:
-		return "a wild pointer";
-	case FFG_REASON_STACK:
-		return "endless recursion, or a foreign stack too small: see stack_size of struct ffg_options";
-	}
-	return NULL;
+	if (v->reason < 0 || (size_t)v->reason >= sizeof(advices) / sizeof(advices[0]))
+		return NULL;
+	return advices[v->reason];
 }
 
 static void fill_origin(struct ffg_violation *v, const struct ffg_context *context,
@@ -190,7 +193,7 @@ static bool judge(const struct ffg_context *context, siginfo_t *info, ucontext_t
 		.address = v.address,
 		.ip = frame->uc_mcontext.gregs[REG_RIP],
 		.access = v.access,
-		/* Without it the module takes the fault for one of trusted code, and serves nothing. */
+		/* Without it the module takes the fault for one of trusted code. */
 		.pkru = pkru ? *pkru : 0,
 	};
 
@@ -200,12 +203,13 @@ static bool judge(const struct ffg_context *context, siginfo_t *info, ucontext_t
 	} else if (ffg_sys_ioctl(context, FFG_IOC_FAULT, &fault) != 0) {
 		/* The device is gone, but the address is ours all the same. */
 		v.reason = FFG_REASON_UNUSED;
-	} else if (fault.verdict == FFG_VERDICT_NOT_OURS) {
-		return false;
-	} else if (fault.verdict == FFG_VERDICT_RETRY) {
-		*pkru = fault.pkru;
-		return true;
 	} else {
+		if (fault.verdict == FFG_VERDICT_NOT_OURS)
+			return false;
+		if (fault.verdict == FFG_VERDICT_RETRY && pkru) {
+			*pkru = fault.pkru;
+			return true;
+		}
 		fill_verdict(&v, &fault);
 	}
 	violate(&v, context, info, frame);

@@ -45,7 +45,8 @@ static bool mapped(const char *name)
 
 	SCENE_CHECK(maps);
 	while (fgets(line, sizeof(line), maps))
-		found |= strstr(line, name) != NULL;
+		if (strstr(line, name))
+			found = true;
 	fclose(maps);
 	return found;
 }

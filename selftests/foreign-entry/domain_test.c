@@ -178,7 +178,7 @@ TEST_F(domain, unattached_thread)
 static void *opener_main(void *data)
 {
 	struct ffg_context *context = data;
-	const char *names[] = { "shapes", "entry", "process", "resolver" };
+	static const char *const names[] = { "shapes", "entry", "process", "resolver" };
 	long failed = 0;
 
 	failed += ffg_thread_attach(context) != 0;

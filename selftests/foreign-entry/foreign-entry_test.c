@@ -230,7 +230,8 @@ ENTRY_TEST(atexit_of_call, .way = "atexit", .trigger = ON_EXIT, .by_call = true,
 	   .call = "an exit handler")
 ENTRY_TEST(atexit_at_close, .way = "atexit", .trigger = ON_CLOSE, .call = "destructors")
 ENTRY_TEST(on_exit_handler, .way = "on-exit", .trigger = ON_EXIT, .call = "an exit handler")
-ENTRY_TEST(quick_exit_handler, .way = "quick-exit", .trigger = ON_QUICK_EXIT, .call = "an exit handler")
+ENTRY_TEST(quick_exit_handler, .way = "quick-exit", .trigger = ON_QUICK_EXIT,
+	   .call = "an exit handler")
 ENTRY_TEST(thread_local_of_main, .way = "tls", .trigger = ON_EXIT,
 	   .call = "a thread_local destructor")
 ENTRY_TEST(thread_local, .way = "tls", .trigger = ON_THREAD_END,

@@ -2,8 +2,8 @@
 /*
  * libresolver: an attack from an IFUNC resolver, which runs while the library is being relocated.
  *
- * Nothing of libc can be relied on there, so the target comes as eight bytes in descriptor 200, by a
- * system call of its own; 0 or nothing there: no attack.
+ * Nothing of libc can be relied on there, so the target comes as eight bytes in descriptor 200,
+ * by a system call of its own; 0 or nothing there: no attack.
  */
 #include <stdint.h>
 #include <sys/syscall.h>
@@ -27,7 +27,8 @@ static int answer(void)
 static int (*resolve_answer(void))(void)
 {
 	unsigned char *target = 0;
-	static const char reached[] = "entry: resolver reached\n", done[] = "entry: resolver done\n";
+	static const char reached[] = "entry: resolver reached\n";
+	static const char done[] = "entry: resolver done\n";
 
 	if (system_call(SYS_read, TARGET_FD, &target, sizeof(target)) == sizeof(target) && target) {
 		system_call(SYS_write, 2, reached, sizeof(reached) - 1);

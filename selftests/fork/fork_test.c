@@ -299,7 +299,7 @@ TEST(foreign_child_writes)
 	EXPECT_TRUE(death_exit(&death, 0));
 	snprintf(words, sizeof(words), "child: %d\n", 256 + SIGSEGV);
 	EXPECT_TRUE(death_said(&death, words));
-	EXPECT_TRUE(death_said(&death, "ffiguard: violation: write of an arena that is not inherited\n"));
+	EXPECT_TRUE(death_said(&death, "violation: write of an arena that is not inherited\n"));
 	EXPECT_TRUE(death_said(&death, " process_fork_write+0x"));
 }
 
@@ -331,7 +331,7 @@ TEST(foreign_child_returns)
 	EXPECT_TRUE(death_said(&death, "parent returned\n"));
 	EXPECT_FALSE(death_said(&death, "child returned\n"));
 	EXPECT_TRUE(death_said(&death,
-			       "ffiguard: violation: return into a guarded call of the parent process\n"));
+			       "violation: return into a guarded call of the parent process\n"));
 }
 
 /* ---- touches ---- */
@@ -377,12 +377,12 @@ static void expect_touch(struct __test_metadata *_metadata, enum touch touch, co
 
 TEST(touch_reads)
 {
-	expect_touch(_metadata, READ, "ffiguard: violation: read of an arena that is not inherited\n");
+	expect_touch(_metadata, READ, "violation: read of an arena that is not inherited\n");
 }
 
 TEST(touch_writes)
 {
-	expect_touch(_metadata, WRITE, "ffiguard: violation: write of an arena that is not inherited\n");
+	expect_touch(_metadata, WRITE, "violation: write of an arena that is not inherited\n");
 }
 
 TEST(touch_without_handlers)

@@ -83,7 +83,7 @@ bool death_exit(const struct death *death, int status)
 
 bool death_said(const struct death *death, const char *words)
 {
-	return strstr(death->text, words) != NULL;
+	return strstr(death->text, words);
 }
 
 void death_show(const struct death *death)

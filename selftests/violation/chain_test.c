@@ -28,8 +28,8 @@ enum chained { BEFORE, AFTER, SIMPLE, RAW, NOT_SET };
 static void chained_info(int signal, siginfo_t *info, void *ucontext)
 {
 	char line[80];
-	int length = snprintf(line, sizeof(line), "chained %d at %p code %d\n", signal, info->si_addr,
-			      info->si_code);
+	int length = snprintf(line, sizeof(line), "chained %d at %p code %d\n", signal,
+			      info->si_addr, info->si_code);
 
 	(void)ucontext;
 	if (write(2, line, length) != length)

@@ -527,7 +527,8 @@ TEST(dies_at_the_instruction)
 
 	ASSERT_GE(child, 0);
 	if (!child) {
-		if (!freopen("/dev/null", "w", stderr) || ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+		if (!freopen("/dev/null", "w", stderr) ||
+		    ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
 			_exit(SCENE_FAILED);
 		raise(SIGSTOP);
 		body_access(&a);
@@ -568,7 +569,8 @@ static void body_wild_stack(const void *data)
 TEST(backtrace_of_a_ruined_stack)
 {
 	death_run(&death, body_wild_stack, NULL);
-	DEATH_EXPECT(&death, SIGSEGV, "violation: write of an object that the call was not granted\n",
+	DEATH_EXPECT(&death, SIGSEGV,
+		     "violation: write of an object that the call was not granted\n",
 		     "  at:      0x", " shape_write_lost+0x");
 }
 
@@ -604,9 +606,9 @@ TEST(damage_is_reported)
 	EXPECT_TRUE(death_exit(&death, 0));
 	snprintf(words, sizeof(words), "free: %d\n", FFG_E_DAMAGED);
 	EXPECT_TRUE(death_said(&death, words));
-	EXPECT_TRUE(death_said(&death, "ffiguard: violation: slack of an object was overwritten\n"));
-	EXPECT_TRUE(death_said(&death, ", 64 bytes\n  damage:  1 byte, 10 bytes past the end of the object\n"));
-	EXPECT_TRUE(death_said(&death, "  found:   when it was revoked, after calls of shape_write1\n"));
+	EXPECT_TRUE(death_said(&death, "violation: slack of an object was overwritten\n"));
+	EXPECT_TRUE(death_said(&death, ", 64 bytes\n  damage:  1 byte, 10 bytes past the end"));
+	EXPECT_TRUE(death_said(&death, "when it was revoked, after calls of shape_write1\n"));
 	if (!death_said(&death, "damage:"))
 		death_show(&death);
 }
