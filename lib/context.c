@@ -393,6 +393,7 @@ static void close_forked(struct ffg_context *context)
 	if (process == context)
 		__atomic_store_n(&process, NULL, __ATOMIC_RELEASE);
 	ffg_call_forget(context);
+	ffg_domain_forget(context);
 	pthread_mutex_destroy(&context->lock);
 	free(context);
 }

@@ -158,6 +158,16 @@ void ffg_domain_fork(struct ffg_context *context)
 	ffg_chain_fork();
 }
 
+void ffg_domain_forget(struct ffg_context *context)
+{
+	for (struct ffg_domain *domain = context->domains, *next; domain; domain = next) {
+		next = domain->next;
+		free(domain->library);
+		free(domain);
+	}
+	context->domains = NULL;
+}
+
 /*
  * Domains that are open when the process ends are not closed: their destructors run in
  * _dl_fini(), which no dlclose() can precede.  But destructors of the libraries that use a

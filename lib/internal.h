@@ -301,6 +301,8 @@ void ffg_violation_damage(const char *when, const char *call, const struct ffg_o
 
 /* In the child of fork(), before anything else of the library runs there. */
 void ffg_domain_fork(struct ffg_context *context);
+/* Free the child's copies of the domains; the libraries stay loaded. */
+void ffg_domain_forget(struct ffg_context *context);
 
 #pragma GCC visibility pop
 
