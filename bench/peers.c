@@ -74,6 +74,26 @@ static void call_by_protection(int count)
 	set_protection(count, PROT_NONE);
 }
 
+/* One object of @length bytes, by a pair of pkey_mprotect(). */
+static double pair_of(size_t length)
+{
+	unsigned char *map = mmap(NULL, length + 2 * PAGE, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *object = map + PAGE;
+	double cost;
+
+	if (map == MAP_FAILED)
+		fail("no memory: %s", strerror(errno));
+	madvise(map, length + 2 * PAGE, MADV_NOHUGEPAGE);
+	memset(object, 1, length);
+	munmap(map, PAGE);
+	munmap(object + length, PAGE);
+	cost = MEASURE(11, 20, pkey_mprotect(object, length, PROT_READ | PROT_WRITE, key);
+		       object[0]++; pkey_mprotect(object, length, PROT_READ | PROT_WRITE, 0));
+	munmap(object, length);
+	return cost;
+}
+
 /* A process for one call; 64 bytes of result come through a pipe. */
 static void call_by_fork(void)
 {
@@ -101,6 +121,7 @@ static void call_by_fork(void)
 void part_peers(void)
 {
 	static const int counts[] = { 1, 4, 12 };
+	static const size_t sizes[] = { 4096, 65536, 4 << 20 };
 	double plain[3];
 
 	setup();
@@ -117,5 +138,8 @@ void part_peers(void)
 		row(MEASURE(11, 100, call_by_protection(counts[n])) - plain[n], OVER_PLAIN, NO_GOAL,
 		    "peer.mprotect.%d", counts[n]);
 	set_protection(OBJECTS, PROT_READ | PROT_WRITE);
+	for (int n = 0; n < 3; n++)
+		row(pair_of(sizes[n]), INSTRUCTIONS ", a pair", NO_GOAL,
+		    "peer.pkey_mprotect.bytes.%zu", sizes[n]);
 	row(MEASURE(11, 10, call_by_fork()) - plain[0], OVER_PLAIN, NO_GOAL, "peer.fork_pipe");
 }

@@ -33,7 +33,7 @@ void rows_open(const char *out)
 
 void rows_part(const char *title)
 {
-	printf("\n%-26s %13s  %-32s %10s\n", title, "value", "unit", "goal");
+	printf("\n%-33s %13s  %-32s %10s\n", title, "value", "unit", "goal");
 	fflush(stdout);
 }
 
@@ -53,7 +53,7 @@ void row(double value, const char *unit, double goal, const char *name, ...)
 	va_start(arguments, name);
 	vsnprintf(full, sizeof(full), name, arguments);
 	va_end(arguments);
-	printf("%-26s %13s  %-32s", full, number(value, text), unit);
+	printf("%-33s %13s  %-32s", full, number(value, text), unit);
 	if (goal >= 0) {
 		printf(" %10g  %s", goal, value <= goal ? "met" : "MISSED");
 		*missed += value > goal;
