@@ -67,7 +67,7 @@ static void show(void)
 		printf("#   | %s\n", line);
 }
 
-/* A fixture only for the longer time-outs: emulated, a decode takes its time. */
+/* A fixture only for the longer time-outs: emulated, in a debug kernel, a decode takes its time. */
 FIXTURE(example) {
 };
 
@@ -80,7 +80,7 @@ FIXTURE_TEARDOWN(example)
 {
 }
 
-TEST_F_TIMEOUT(example, png, 110)
+TEST_F_TIMEOUT(example, png, 400)
 {
 	EXPECT_EQ(0, run("png", NULL)) {
 		show();
@@ -92,7 +92,7 @@ TEST_F_TIMEOUT(example, png, 110)
 	EXPECT_EQ(1, count(VIOLATION "write of an object that the call was not granted\n"));
 }
 
-TEST_F_TIMEOUT(example, png_rows, 110)
+TEST_F_TIMEOUT(example, png_rows, 200)
 {
 	EXPECT_EQ(0, run("png-rows", NULL)) {
 		show();
@@ -100,7 +100,7 @@ TEST_F_TIMEOUT(example, png_rows, 110)
 	EXPECT_EQ(1, count(IDENTICAL));
 }
 
-TEST_F_TIMEOUT(example, zlib, 60)
+TEST_F_TIMEOUT(example, zlib, 100)
 {
 	EXPECT_EQ(0, run("zlib", NULL)) {
 		show();
@@ -108,7 +108,7 @@ TEST_F_TIMEOUT(example, zlib, 60)
 	EXPECT_EQ(1, count(" bytes, identical with gunzip's\n"));
 }
 
-TEST_F_TIMEOUT(example, readme, 60)
+TEST_F_TIMEOUT(example, readme, 100)
 {
 	EXPECT_EQ(0, run("readme", PNG_FILE)) {
 		show();
@@ -129,7 +129,7 @@ static bool refused(const char *name, const char *argument, const char *words)
 	return right;
 }
 
-TEST_F_TIMEOUT(example, bad_input, 60)
+TEST_F_TIMEOUT(example, bad_input, 100)
 {
 	EXPECT_TRUE(refused("png", NO_PNG_FILE, "is no PNG file"));
 	EXPECT_TRUE(refused("png", "/nonexistent", "cannot open /nonexistent"));
