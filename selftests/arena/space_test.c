@@ -77,7 +77,9 @@ TEST_F(space, near_misses_fault)
 
 		EXPECT_EQ(0, raw_touch(at, true));
 		for (unsigned long off = 0; off < GAP; off += RAW_PAGE) {
-			hits += raw_touch(at - 1 - off, true) != RAW_MAPERR;
+			/* Before the arena there may be anything. */
+			if (at - 1 - off >= raw->arena)
+				hits += raw_touch(at - 1 - off, true) != RAW_MAPERR;
 			hits += raw_touch(at + RAW_PAGE + off, true) != RAW_MAPERR;
 		}
 	}
@@ -233,7 +235,9 @@ static unsigned long cycles_wanted(void)
 
 	if (value)
 		return strtoul(value, NULL, 0);
-	return kernel && (!strcmp(kernel, "debug") || !strcmp(kernel, "kcsan")) ? CYCLES_DEBUG : CYCLES;
+	if (kernel && (!strcmp(kernel, "debug") || !strcmp(kernel, "kcsan")))
+		return CYCLES_DEBUG;
+	return CYCLES;
 }
 
 TEST_F_TIMEOUT(space, cost_stays_flat, 900)
@@ -248,7 +252,7 @@ TEST_F_TIMEOUT(space, cost_stays_flat, 900)
 	for (int i = 0; i < FFG_BATCH_MAX; i++)
 		self->desc[i].length = 1 + i * 37 % RAW_PAGE;
 	while (done < cycles) {
-		/* Other sizes in between: their quarantines, too, are full before the first look. */
+		/* Other sizes, too: their quarantines are full before the first look. */
 		if (done / FFG_BATCH_MAX % 4 == 0) {
 			struct ffg_object_desc large[4];
 
@@ -269,15 +273,17 @@ TEST_F_TIMEOUT(space, cost_stays_flat, 900)
 		done += FFG_BATCH_MAX;
 	}
 	ASSERT_EQ(0, cost_now(raw, &last));
-	TH_LOG("%lu cycles in %.1f s; VmPTE %ld -> %ld, PageTables %ld -> %ld, Slab %ld -> %ld kB, tables %llu -> %llu",
-	       done, seconds() - begun, first.tables, last.tables, first.all_tables, last.all_tables,
-	       first.slab, last.slab, first.stats.tables, last.stats.tables);
+	TH_LOG("%lu cycles in %.1f s", done, seconds() - begun);
+	TH_LOG("VmPTE %ld -> %ld kB, PageTables %ld -> %ld kB", first.tables, last.tables,
+	       first.all_tables, last.all_tables);
+	TH_LOG("Slab %ld -> %ld kB, tables %llu -> %llu", first.slab, last.slab,
+	       first.stats.tables, last.stats.tables);
 	EXPECT_LT(0, first.tables);
 	EXPECT_LT(0, first.slab);
 	EXPECT_LE(last.tables, first.tables + 8);
 	EXPECT_LE(last.all_tables, first.all_tables + 256);
-	/* A byte for each cycle would be seen. */
-	EXPECT_LE(last.slab, first.slab + (long)(cycles / 1024 / 2 > 512 ? cycles / 1024 / 2 : 512));
+	/* A byte for each of a million cycles would be seen. */
+	EXPECT_LE(last.slab, first.slab + 512);
 	EXPECT_LE(last.stacks, first.stacks + 128);
 	EXPECT_LE(last.stats.tables, first.stats.tables);
 	EXPECT_EQ(0, last.stats.objects);

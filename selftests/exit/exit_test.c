@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * However a process ends, the module's totals are afterwards what they were before. What ends is a
- * child with objects, a record and a thread inside a call; the test has no context itself, but for the
- * moment that reading the totals takes.
+ * child with objects, a record and a thread inside a call; the test has no context itself, but for
+ * the moment that reading the totals takes.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -38,7 +38,7 @@ FIXTURE_TEARDOWN(exit)
 	close(self->sockets[1]);
 }
 
-/* The end of an mm may come a little after the end of its process: the OOM reaper, a reader of /proc. */
+/* An mm may end a little after its process: the OOM reaper, a reader of /proc. */
 static bool nothing_left(const struct ffg_stats *before)
 {
 	struct ffg_stats now = { 0 };

@@ -41,6 +41,9 @@ FIXTURE_TEARDOWN(fault)
 	raw_close(&self->raw);
 }
 
+/* First byte of an object. */
+#define AT(which)	((char *)self->desc[which].address)
+
 /* Into a call that was granted [@offset, +@length) of the first object. */
 #define ENTER(offset, length, rights) do {						\
 	struct ffg_grant_desc grant_ = raw_range(self->desc[0].object, offset, length, rights); \
@@ -96,7 +99,7 @@ TEST_F(fault, not_granted)
 {
 	ENTER(0, 100, BOTH);
 	EXPECT_EQ(0, raw_touch_as(self->call.fpkru, (void *)self->desc[0].address, true));
-	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_NOT_GRANTED, (char *)self->desc[1].address + 7,
+	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_NOT_GRANTED, AT(1) + 7,
 			 FFG_ACCESS_READ);
 	EXPECT_OBJECT(1, 7, FFG_WHERE_OBJECT);
 	EXPECT_EQ(0, self->fault.grant_rights);
@@ -107,13 +110,13 @@ TEST_F(fault, not_granted)
 TEST_F(fault, beyond_the_granted_pages)
 {
 	ENTER(RAW_PAGE, RAW_PAGE + 1, READ);
-	EXPECT_EQ(0, raw_touch_as(self->call.fpkru, (char *)self->desc[0].address + RAW_PAGE, false));
-	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_RANGE, (char *)self->desc[0].address, FFG_ACCESS_READ);
+	EXPECT_EQ(0, raw_touch_as(self->call.fpkru, AT(0) + RAW_PAGE, false));
+	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_RANGE, AT(0), FFG_ACCESS_READ);
 	EXPECT_OBJECT(0, 0, FFG_WHERE_OBJECT);
 	EXPECT_EQ(RAW_PAGE, self->fault.grant_offset);
 	EXPECT_EQ(RAW_PAGE + 1, self->fault.grant_length);
 	EXPECT_EQ(READ, self->fault.grant_rights);
-	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_RANGE, (char *)self->desc[0].address + 3 * RAW_PAGE,
+	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_RANGE, AT(0) + 3 * RAW_PAGE,
 			 FFG_ACCESS_WRITE);
 }
 
@@ -121,7 +124,7 @@ TEST_F(fault, read_only)
 {
 	ENTER(0, 4 * RAW_PAGE, READ);
 	EXPECT_EQ(0, raw_touch_as(self->call.fpkru, (void *)self->desc[0].address, false));
-	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_READ_ONLY, (char *)self->desc[0].address + 100,
+	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_READ_ONLY, AT(0) + 100,
 			 FFG_ACCESS_WRITE);
 	EXPECT_OBJECT(0, 100, FFG_WHERE_OBJECT);
 	EXPECT_EQ(READ, self->fault.grant_rights);
@@ -133,9 +136,9 @@ TEST_F(fault, out_of_bounds)
 {
 	ENTER(0, 4 * RAW_PAGE, BOTH);
 	EXPECT_VIOLATION(RAW_MAPERR, FFG_REASON_BOUNDS,
-			 (char *)self->desc[0].address + 4 * RAW_PAGE, FFG_ACCESS_WRITE);
+			 AT(0) + 4 * RAW_PAGE, FFG_ACCESS_WRITE);
 	EXPECT_OBJECT(0, 4 * RAW_PAGE, FFG_WHERE_GUARD);
-	EXPECT_VIOLATION(RAW_MAPERR, FFG_REASON_BOUNDS, (char *)self->desc[0].address - 1,
+	EXPECT_VIOLATION(RAW_MAPERR, FFG_REASON_BOUNDS, AT(0) - 1,
 			 FFG_ACCESS_READ);
 	EXPECT_OBJECT(0, -1, FFG_WHERE_GUARD);
 }
@@ -144,7 +147,7 @@ TEST_F(fault, freed)
 {
 	ENTER(0, 100, BOTH);
 	ASSERT_EQ(0, raw_free(&self->raw, self->desc[1].object));
-	EXPECT_VIOLATION(RAW_MAPERR, FFG_REASON_FREED, (char *)self->desc[1].address + 9,
+	EXPECT_VIOLATION(RAW_MAPERR, FFG_REASON_FREED, AT(1) + 9,
 			 FFG_ACCESS_READ);
 	EXPECT_EQ(FFG_WHERE_FREED, self->fault.where);
 	EXPECT_EQ(self->desc[1].address, self->fault.base);
@@ -167,47 +170,49 @@ TEST_F(fault, control)
 	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_CONTROL, (char *)&self->raw.lines->user,
 			 FFG_ACCESS_WRITE);
 	EXPECT_EQ(FFG_WHERE_CONTROL, self->fault.where);
-	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_CONTROL, (char *)self->raw.records, FFG_ACCESS_READ);
-	EXPECT_VIOLATION(RAW_ACCERR, FFG_REASON_CONTROL, (char *)self->raw.lines_ro, FFG_ACCESS_WRITE);
+	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_CONTROL, (char *)self->raw.records,
+			 FFG_ACCESS_READ);
+	EXPECT_VIOLATION(RAW_ACCERR, FFG_REASON_CONTROL, (char *)self->raw.lines_ro,
+			 FFG_ACCESS_WRITE);
 }
 
 TEST_F(fault, no_call)
 {
 	self->call.fpkru = raw_rdpkru() | self->raw.all;
-	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_NO_CALL, (char *)self->desc[0].address,
+	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_NO_CALL, AT(0),
 			 FFG_ACCESS_READ);
 	EXPECT_OBJECT(0, 0, FFG_WHERE_OBJECT);
 	/* Nor after one. */
 	ENTER(0, 100, BOTH);
 	raw_leave(&self->call);
 	self->call.fpkru = raw_rdpkru() | self->raw.all;
-	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_NO_CALL, (char *)self->desc[0].address,
+	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_NO_CALL, AT(0),
 			 FFG_ACCESS_READ);
 	/* Nor in a handler on top of one: it has other rights than the call. */
 	ASSERT_TRUE(raw_enter(&self->raw, 0, &self->id, &self->call));
 	self->call.fpkru = raw_rdpkru() | self->raw.all;
-	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_NO_CALL, (char *)self->desc[0].address,
+	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_NO_CALL, AT(0),
 			 FFG_ACCESS_READ);
 	/* Nor for a thread without a line. */
 	raw_leave(&self->call);
 	ASSERT_EQ(0, raw_detach(&self->raw));
-	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_NO_CALL, (char *)self->desc[0].address,
+	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_NO_CALL, AT(0),
 			 FFG_ACCESS_READ);
 }
 
 TEST_F(fault, revoked)
 {
 	ENTER(0, 100, BOTH);
-	EXPECT_EQ(0, raw_touch_as(self->call.fpkru, (char *)self->desc[0].address, true));
+	EXPECT_EQ(0, raw_touch_as(self->call.fpkru, AT(0), true));
 	ASSERT_EQ(0, raw_revoke_batch(&self->raw, &self->id, 1, FFG_REVOKE_KEEP, NULL, NULL));
-	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_REVOKED, (char *)self->desc[0].address + 5,
+	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_REVOKED, AT(0) + 5,
 			 FFG_ACCESS_WRITE);
 	EXPECT_OBJECT(0, 5, FFG_WHERE_OBJECT);
 	EXPECT_EQ(0, self->fault.grant_offset);
 	EXPECT_EQ(100, self->fault.grant_length);
 	/* The record is gone, too: it cannot say any more what it granted. */
 	ASSERT_EQ(0, raw_revoke(&self->raw, &self->id));
-	ASSERT_EQ(0, raw_fault(&self->raw, (char *)self->desc[0].address, FFG_ACCESS_WRITE,
+	ASSERT_EQ(0, raw_fault(&self->raw, AT(0), FFG_ACCESS_WRITE,
 			       self->call.fpkru, &self->fault));
 	EXPECT_EQ(FFG_VERDICT_VIOLATION, self->fault.verdict);
 }
@@ -221,7 +226,7 @@ TEST_F(fault, bad_arguments)
 	EXPECT_EQ(-EINVAL, raw_ioctl(self->raw.fd, FFG_IOC_FAULT, &fault));
 	/* To run a granted object is a violation, too. */
 	ENTER(0, 100, BOTH);
-	ASSERT_EQ(0, raw_fault(&self->raw, (char *)self->desc[0].address, FFG_ACCESS_EXEC,
+	ASSERT_EQ(0, raw_fault(&self->raw, AT(0), FFG_ACCESS_EXEC,
 			       self->call.fpkru, &self->fault));
 	EXPECT_EQ(FFG_VERDICT_VIOLATION, self->fault.verdict);
 }
@@ -283,8 +288,8 @@ static void *helper_body(void *data)
 	return NULL;
 }
 
-static bool helper_start(struct helper *helper, const struct raw *raw, const struct ffg_record_id *id,
-			 char *at)
+static bool helper_start(struct helper *helper, const struct raw *raw,
+			 const struct ffg_record_id *id, char *at)
 {
 	*helper = (struct helper){ .raw = raw, .id = *id, .at = at };
 	pthread_barrier_init(&helper->barrier, NULL, 2);
@@ -310,7 +315,7 @@ TEST_F(fault, another_threads_grant)
 	ASSERT_EQ(0, raw_grant(&self->raw, &theirs, 1, FFG_BIND_NOW, &id));
 	ENTER(0, 100, BOTH);
 	ASSERT_TRUE(helper_start(&helper, &self->raw, &id, NULL));
-	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_OTHER_CALL, (char *)self->desc[1].address + 1,
+	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_OTHER_CALL, AT(1) + 1,
 			 FFG_ACCESS_WRITE);
 	EXPECT_OBJECT(1, 1, FFG_WHERE_OBJECT);
 	EXPECT_EQ((uint32_t)helper.tid, self->fault.owner);
@@ -318,7 +323,7 @@ TEST_F(fault, another_threads_grant)
 	EXPECT_NE(0, self->fault.slot);
 	helper_go_on(&helper);
 	/* Bound still, but nobody has it open. */
-	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_NOT_GRANTED, (char *)self->desc[1].address + 1,
+	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_NOT_GRANTED, AT(1) + 1,
 			 FFG_ACCESS_WRITE);
 	EXPECT_EQ(0, self->fault.owner);
 }
@@ -334,7 +339,7 @@ TEST_F(fault, retry_after_revoke_of_another_record)
 	for (int round = 0; round < 10; round++) {
 		for (int i = 0; i < 2; i++)
 			ASSERT_EQ(0, raw_grant(&self->raw, &whole, 1, FFG_BIND_NOW, &id[i]));
-		ASSERT_TRUE(helper_start(&helper, &self->raw, &id[0], (char *)self->desc[0].address));
+		ASSERT_TRUE(helper_start(&helper, &self->raw, &id[0], AT(0)));
 		ASSERT_EQ(0, raw_revoke(&self->raw, &id[1]));
 		helper_go_on(&helper);
 		EXPECT_EQ(RAW_PKUERR, helper.codes[0]);
@@ -371,15 +376,15 @@ TEST_F(fault, busy)
 	line->tpkru = raw_rdpkru();
 	line->fpkru = line->tpkru | raw->all;
 	self->call.fpkru = line->fpkru;
-	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_BUSY, (char *)self->desc[0].address, FFG_ACCESS_WRITE);
+	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_BUSY, AT(0), FFG_ACCESS_WRITE);
 	EXPECT_EQ(BOTH, self->fault.grant_rights);
 	helper_go_on(&helper);
 	/* The line was let go of for the wait; the library would have died here. */
 	line->fpkru = self->call.fpkru;
-	ASSERT_EQ(0, raw_fault(raw, (char *)self->desc[0].address, FFG_ACCESS_WRITE, self->call.fpkru,
+	ASSERT_EQ(0, raw_fault(raw, AT(0), FFG_ACCESS_WRITE, self->call.fpkru,
 			       &self->fault));
 	EXPECT_EQ(FFG_VERDICT_RETRY, self->fault.verdict);
-	EXPECT_EQ(0, raw_touch_as(self->fault.pkru, (char *)self->desc[0].address, true));
+	EXPECT_EQ(0, raw_touch_as(self->fault.pkru, AT(0), true));
 }
 
 /* ---- what lies at an address ---- */
@@ -431,13 +436,13 @@ TEST_F(fault, query)
 	}
 	/* Only granted pages carry it. */
 	ENTER(RAW_PAGE, 1, READ);
-	ASSERT_EQ(0, raw_query(raw, (char *)self->desc[0].address + RAW_PAGE, &query));
+	ASSERT_EQ(0, raw_query(raw, AT(0) + RAW_PAGE, &query));
 	EXPECT_NE(0, query.slot);
-	ASSERT_EQ(0, raw_query(raw, (char *)self->desc[0].address, &query));
+	ASSERT_EQ(0, raw_query(raw, AT(0), &query));
 	EXPECT_EQ(0, query.slot);
 
 	ASSERT_EQ(0, raw_free(raw, self->desc[2].object));
-	ASSERT_EQ(0, raw_query(raw, (char *)self->desc[2].address + 3, &query));
+	ASSERT_EQ(0, raw_query(raw, AT(2) + 3, &query));
 	EXPECT_EQ(FFG_WHERE_FREED, query.where);
 	EXPECT_EQ(0, query.object);
 	EXPECT_EQ(3, query.offset);

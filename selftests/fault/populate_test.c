@@ -74,7 +74,11 @@ TEST_F(populate, slack_of_late_pages)
 	volatile char *at;
 
 	for (uint32_t flags = 0; flags <= FFG_OBJECT_START; flags++) {
-		self->desc = (struct ffg_object_desc){ .length = length, .align = 512, .flags = flags };
+		self->desc = (struct ffg_object_desc){
+			.length = length,
+			.align = 512,
+			.flags = flags,
+		};
 		ASSERT_EQ(0, raw_alloc_batch(&self->raw, &self->desc, 1));
 		at = (char *)self->desc.address;
 		EXPECT_EQ(0, raw_check(&self->raw, self->desc.object, &damage));
@@ -102,7 +106,7 @@ TEST_F(populate, slack_of_late_pages)
 	}
 }
 
-/* A page that a call touches first carries the call's slot, one that it was not granted does not. */
+/* A page that a call touches first carries the call's slot if it was granted, and not otherwise. */
 TEST_F(populate, first_touch_in_a_call)
 {
 	struct raw *raw = &self->raw;
@@ -169,11 +173,16 @@ TEST_F(populate, concurrent_first_touches)
 		pthread_t threads[2];
 		volatile uint64_t *at;
 
-		ASSERT_EQ(0, raw_alloc(&self->raw, PAGES * RAW_PAGE, FFG_OBJECT_START, &self->desc));
+		ASSERT_EQ(0, raw_alloc(&self->raw, PAGES * RAW_PAGE, FFG_OBJECT_START,
+				       &self->desc));
 		at = (void *)self->desc.address;
 		pthread_barrier_init(&barrier, NULL, 2);
 		for (unsigned int i = 0; i < 2; i++) {
-			touchers[i] = (struct toucher){ .words = at, .barrier = &barrier, .which = i };
+			touchers[i] = (struct toucher){
+				.words = at,
+				.barrier = &barrier,
+				.which = i,
+			};
 			ASSERT_EQ(0, pthread_create(&threads[i], NULL, touch_all, &touchers[i]));
 		}
 		for (int i = 0; i < 2; i++)

@@ -162,8 +162,8 @@ RAW_FN int raw_detach(const struct raw *raw)
 }
 
 /*
- * All of it: open, HELLO, KEYS, the four mappings, a line for the caller (its index is 0). @slots: how
- * many slots to donate. After an error raw_close() cleans up.
+ * All of it: open, HELLO, KEYS, the four mappings, a line for the caller (its index is 0).
+ * @slots: how many slots to donate. After an error raw_close() cleans up.
  */
 RAW_FN int raw_open(struct raw *raw, unsigned int slots)
 {
@@ -254,6 +254,12 @@ RAW_FN int raw_free_batch(const struct raw *raw, const void *objects, uint32_t c
 	return raw_object_batch(raw, FFG_IOC_OBJECT_FREE, objects, count, NULL, NULL);
 }
 
+/* Without room for what it finds. */
+RAW_FN int raw_check_batch(const struct raw *raw, const void *objects, uint32_t count)
+{
+	return raw_object_batch(raw, FFG_IOC_OBJECT_CHECK, objects, count, NULL, NULL);
+}
+
 RAW_FN int raw_free(const struct raw *raw, uint64_t object)
 {
 	return raw_free_batch(raw, &object, 1);
@@ -281,8 +287,8 @@ RAW_FN int raw_stats(const struct raw *raw, uint32_t flags, struct ffg_stats *st
 }
 
 /*
- * Counters of all contexts, through a context of its own that ends again: the mm must have none. What
- * leaked shows here.
+ * Counters of all contexts, through a context of its own that ends again: the mm must have none.
+ * What leaked shows here.
  */
 RAW_FN int raw_totals(struct ffg_stats *stats)
 {
@@ -391,8 +397,8 @@ struct raw_call {
 };
 
 /*
- * Enters a call of the calling thread, whose line has the index @line: false, with nothing changed, if
- * the record is stale. Between the two, memory of the record's grants is open with call->fpkru
+ * Enters a call of the calling thread, whose line has the index @line: false, with nothing changed,
+ * if the record is stale. Until raw_leave() memory of the record's grants is open with call->fpkru
  * loaded, which raw_touch_as() does; the caller itself stays in trusted mode.
  */
 RAW_FN bool raw_enter(const struct raw *raw, int line, const struct ffg_record_id *id,

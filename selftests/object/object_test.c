@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Objects: size, place, what is in them and around them, and how they end. Slack is attacked with plain
- * stores of trusted code, which reach it wherever the object may be reached.
+ * Objects: size, place, what is in them and around them, and how they end. Slack is attacked with
+ * plain stores of trusted code, which reach it wherever the object may be reached.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,7 +121,8 @@ TEST_F(object, guard_pages)
 			ASSERT_EQ(0, raw_alloc(raw, sizes[i], flags, &desc));
 			for (int write = 0; write < 2; write++) {
 				EXPECT_EQ(RAW_MAPERR, raw_touch(first_page(&desc) - 1, write));
-				EXPECT_EQ(RAW_MAPERR, raw_touch(first_page(&desc) - RAW_PAGE, write));
+				EXPECT_EQ(RAW_MAPERR, raw_touch(first_page(&desc) - RAW_PAGE,
+								write));
 				EXPECT_EQ(RAW_MAPERR, raw_touch(end_page(&desc), write));
 				EXPECT_EQ(RAW_MAPERR, raw_touch(end_page(&desc) + RAW_PAGE - 1,
 								write));
@@ -381,7 +382,9 @@ TEST_F(object, each_byte_of_slack_counts)
 		if (offset >= 0 && offset < 100)
 			continue;
 		at[offset] ^= 1 << (offset & 7);
-		ASSERT_EQ(1, raw_check(raw, desc.object, &damage)) TH_LOG("offset %ld", (long)offset);
+		ASSERT_EQ(1, raw_check(raw, desc.object, &damage)) {
+			TH_LOG("offset %ld", (long)offset);
+		}
 		ASSERT_EQ(offset, damage.offset);
 		ASSERT_EQ(1, damage.length);
 		/* It stays damaged until it is made good. */
@@ -438,7 +441,7 @@ TEST_F(object, freed_once)
 	ASSERT_EQ(0, raw_alloc(raw, 100, 0, &other));
 	EXPECT_EQ(0, raw_free(raw, desc.object));
 	EXPECT_EQ(-ENOENT, raw_free(raw, desc.object));
-	EXPECT_EQ(-ENOENT, raw_object_batch(raw, FFG_IOC_OBJECT_CHECK, &desc.object, 1, NULL, NULL));
+	EXPECT_EQ(-ENOENT, raw_check_batch(raw, &desc.object, 1));
 	EXPECT_EQ(-ENOENT, raw_free(raw, 0));
 	EXPECT_EQ(-ENOENT, raw_free(raw, ~0ULL));
 	EXPECT_EQ(-ENOENT, raw_free(raw, desc.address));
@@ -494,7 +497,8 @@ TEST_F(object, handles_are_never_reused)
 		ASSERT_EQ(0, raw_alloc_batch(raw, desc, FFG_BATCH_MAX));
 		for (int i = 0; i < FFG_BATCH_MAX; i++) {
 			last[i] = desc[i].object;
-			places[last - handles + i] = (desc[i].address - (uintptr_t)raw->arena) >> 17;
+			places[last - handles + i] = desc[i].address - (uintptr_t)raw->arena;
+			places[last - handles + i] >>= 17;
 		}
 		ASSERT_EQ(0, raw_free_batch(raw, last, FFG_BATCH_MAX));
 	}
@@ -521,7 +525,7 @@ TEST_F(object, closed_by_default)
 		struct ffg_object_desc desc;
 
 		ASSERT_EQ(0, raw_alloc(raw, sizes[i], 0, &desc));
-		/* Untouched, the page may not be there yet: a fault of either kind brings no data. */
+		/* Untouched, the page may not be there yet; a fault of either kind will do. */
 		EXPECT_NE(0, raw_touch_as(closed, (char *)desc.address, true)) {
 			TH_LOG("size %llu", (unsigned long long)sizes[i]);
 		}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Arrays: counts, addresses, all or nothing, and structures that lie in memory of the arena itself. */
+/* Arrays: counts, addresses, all or nothing; structures that lie in memory of the arena itself. */
 #include <stdio.h>
 
 #include "kselftest_harness.h"
@@ -69,7 +69,7 @@ TEST_F(batch, counts)
 	EXPECT_EQ(-EINVAL, raw_free_batch(raw, self->handles, 0));
 	EXPECT_EQ(-EINVAL, raw_free_batch(raw, self->handles, FFG_BATCH_MAX + 1));
 	EXPECT_EQ(-EINVAL, raw_free_batch(raw, self->handles, 0xffffffff));
-	EXPECT_EQ(-EINVAL, raw_object_batch(raw, FFG_IOC_OBJECT_CHECK, self->handles, 0, NULL, NULL));
+	EXPECT_EQ(-EINVAL, raw_check_batch(raw, self->handles, 0));
 	EXPECT_EQ(-EINVAL, raw_revoke_batch(raw, self->ids, 0, 0, NULL, NULL));
 	EXPECT_EQ(-EINVAL, raw_revoke_batch(raw, self->ids, FFG_BATCH_MAX + 1, 0, NULL, NULL));
 	EXPECT_EQ(-EINVAL, raw_grant(raw, self->grants, FFG_GRANTS_MAX + 1, 0, &id));
@@ -110,7 +110,7 @@ TEST_F(batch, array_addresses)
 
 		EXPECT_EQ(-EFAULT, raw_alloc_batch(raw, bad[i], 2)) TH_LOG("%p", bad[i]);
 		EXPECT_EQ(-EFAULT, raw_free_batch(raw, bad[i], 2));
-		EXPECT_EQ(-EFAULT, raw_object_batch(raw, FFG_IOC_OBJECT_CHECK, bad[i], 2, NULL, NULL));
+		EXPECT_EQ(-EFAULT, raw_check_batch(raw, bad[i], 2));
 		EXPECT_EQ(-EFAULT, raw_revoke_batch(raw, bad[i], 1, 0, NULL, NULL));
 		EXPECT_EQ(-EFAULT, raw_grant(raw, bad[i], 1, 0, &self->ids[1]));
 		if (bad[i])	/* where 0 says that there are none */
@@ -232,8 +232,7 @@ TEST_F(batch, free_all_or_nothing)
 				continue;	/* a good one by chance */
 			EXPECT_EQ(-ENOENT, raw_free_batch(raw, handles, 10))
 				TH_LOG("bad %u at %d", j, places[i]);
-			EXPECT_EQ(-ENOENT, raw_object_batch(raw, FFG_IOC_OBJECT_CHECK, handles, 10,
-							    NULL, NULL));
+			EXPECT_EQ(-ENOENT, raw_check_batch(raw, handles, 10));
 		}
 		memcpy(handles, self->handles, sizeof(handles));
 		handles[places[i]] = granted;
@@ -440,7 +439,8 @@ TEST_F(batch, structures_in_the_arena)
 	/* Slack, guard pages, and where nothing is. */
 	EXPECT_EQ(-EFAULT, raw_ioctl(raw->fd, FFG_IOC_STATS, at + (1 << 20)));
 	EXPECT_EQ(-EFAULT, raw_ioctl(raw->fd, FFG_IOC_STATS, at - 8));
-	EXPECT_EQ(-EFAULT, raw_ioctl(raw->fd, FFG_IOC_STATS, raw->arena + raw->hello.arena_size - 8));
+	at = raw->arena + raw->hello.arena_size;
+	EXPECT_EQ(-EFAULT, raw_ioctl(raw->fd, FFG_IOC_STATS, at - 8));
 }
 
 /* An object that holds the argument or the arrays of the command that frees it. */
@@ -468,7 +468,8 @@ TEST_F(batch, free_of_its_own_argument)
 
 		ASSERT_EQ(0, raw_alloc(raw, 100, FFG_OBJECT_START, &desc));
 		((char *)desc.address)[100] = 1;
-		raw_object_batch(raw, FFG_IOC_OBJECT_FREE, &desc.object, 1, (void *)desc.address, &room);
+		raw_object_batch(raw, FFG_IOC_OBJECT_FREE, &desc.object, 1, (void *)desc.address,
+				 &room);
 		EXPECT_EQ(RAW_MAPERR, raw_touch((void *)desc.address, false));
 		EXPECT_EQ(-ENOENT, raw_free(raw, desc.object));
 	}

@@ -97,7 +97,7 @@ struct scene {
 
 /* Allocates the keys. All functions here answer 0 or a negative errno. */
 int scene_open(struct scene *scene);
-/* Closes the context, if there is one, and brings a new one to @state, everything mapped at STATE_KEYS. */
+/* Closes the context, if any, and brings a new one to @state; at STATE_KEYS all is mapped. */
 int scene_reach(struct scene *scene, enum command_state state);
 void scene_close(struct scene *scene);
 /*

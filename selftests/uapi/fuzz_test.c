@@ -16,7 +16,7 @@
 #define FUZZ_OBJECTS	256
 
 struct fuzz {
-	struct scene *scene;		/* behind it lies nothing: wrong counts reach out of its arrays */
+	struct scene *scene;		/* behind it lies nothing, for wrong counts */
 	uint64_t state;
 	union argument *argument;	/* the same */
 	unsigned char *arrays;		/* FUZZ_ARRAYS bytes, the same */

@@ -168,7 +168,7 @@ TEST_F(state, keys_refused)
 	EXPECT_EQ(-EALREADY, keys(fd, safe, slots));
 }
 
-/* The kernel takes a key of its own for execute-only memory; it lies open or closed as the kernel likes. */
+/* The kernel takes a key of its own for execute-only memory, and does with it as it likes. */
 TEST_F(state, execute_only_key_refused)
 {
 	struct raw *raw = &self->scene.raw;
@@ -521,7 +521,7 @@ static int receive_fd(int socket)
 	return fd;
 }
 
-/* Every command and mapping through somebody else's descriptor; returns the number of wrong answers. */
+/* Every command and mapping through somebody else's descriptor: the number of wrong answers. */
 static int wrong_answers(int fd, uint64_t arena_size)
 {
 	struct raw other = { .fd = fd };
@@ -532,8 +532,8 @@ static int wrong_answers(int fd, uint64_t arena_size)
 		argument.header.size = commands[which].size;
 		wrong += raw_ioctl(fd, commands[which].number, &argument) != -EXDEV;
 	}
-	wrong += map_error(&other, FFG_MMAP_ARENA, arena_size, PROT_READ | PROT_WRITE, MAP_SHARED) !=
-		 -EXDEV;
+	wrong += map_error(&other, FFG_MMAP_ARENA, arena_size, PROT_READ | PROT_WRITE,
+			   MAP_SHARED) != -EXDEV;
 	wrong += map_error(&other, FFG_MMAP_RECORDS, FFG_RECORDS_MAX * sizeof(struct ffg_record),
 			   PROT_READ, MAP_SHARED) != -EXDEV;
 	return wrong;
