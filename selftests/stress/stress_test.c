@@ -325,6 +325,9 @@ static void attack(struct worker *w, struct raw_call *call, struct entry *entry)
 		at -= 1 + below(w, 2 * RAW_PAGE);
 		break;
 	}
+	/* What lies beside the arena is not guarded. */
+	if ((uintptr_t)at - (uintptr_t)raw.arena >= raw.hello.arena_size)
+		return;
 	rights = rights_at(entry, at);
 	/* What it was given it may do; slack is left alone, since its damage would be found. */
 	if (rights && (!write || rights == INOUT))
@@ -366,6 +369,9 @@ static void do_call(struct worker *w)
 			access_granted(w, &call, entry);
 		else
 			attack(w, &call, entry);
+		/* No slot was to be had for what a revoke had closed: nothing is open any more. */
+		if (call.line->fpkru == FFG_LINE_IDLE)
+			break;
 		/* A thread that goes to sleep in the call holds its slots all the while. */
 		if (!below(w, 64))
 			sched_yield();
