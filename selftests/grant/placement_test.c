@@ -11,7 +11,6 @@
 #define IN	FFG_RIGHT_READ
 #define INOUT	(FFG_RIGHT_READ | FFG_RIGHT_WRITE)
 #define SLOTS	6
-#define PATIENCE	100	/* seconds for a test, where the machine is slow */
 
 /* Object sizes: one byte to several pages, and those next to a page. */
 static const uint64_t lengths[] = {
@@ -249,7 +248,7 @@ static void past_the_end(struct __test_metadata *_metadata, FIXTURE_DATA(placeme
 	probe_slack(_metadata, self, scene, length, length + scene->tail);
 }
 
-TEST_F_TIMEOUT(placement, past_the_end, PATIENCE)
+TEST_F(placement, past_the_end)
 {
 	each_scene(_metadata, self, variant->flags, past_the_end);
 }
@@ -268,13 +267,13 @@ static void before_the_start(struct __test_metadata *_metadata, FIXTURE_DATA(pla
 	probe_slack(_metadata, self, scene, -head, 0);
 }
 
-TEST_F_TIMEOUT(placement, before_the_start, PATIENCE)
+TEST_F(placement, before_the_start)
 {
 	each_scene(_metadata, self, variant->flags, before_the_start);
 }
 
 /* Damage that nobody looked at is told when the object is freed. */
-TEST_F_TIMEOUT(placement, damage_is_told_at_free, PATIENCE)
+TEST_F(placement, damage_is_told_at_free)
 {
 	struct ffg_damage damage = { 0 };
 	struct scene scene;
@@ -322,7 +321,7 @@ static void partial(struct __test_metadata *_metadata, FIXTURE_DATA(placement) *
 	}
 }
 
-TEST_F_TIMEOUT(placement, rest_of_the_object, PATIENCE)
+TEST_F(placement, rest_of_the_object)
 {
 	/* Within a page. */
 	partial(_metadata, self, variant->flags, 1000, 0, 1);
@@ -346,7 +345,7 @@ TEST_F_TIMEOUT(placement, rest_of_the_object, PATIENCE)
 }
 
 /* Nothing of an object that the call was not given, whether another record opened it or not. */
-TEST_F_TIMEOUT(placement, neighbours, PATIENCE)
+TEST_F(placement, neighbours)
 {
 	struct scene scenes[12];
 	struct ffg_object_query query;
