@@ -9,6 +9,7 @@
  */
 #include <linux/mm.h>
 #include <linux/random.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "arena.h"
@@ -27,10 +28,17 @@ void ffg_arena_init(struct ffg_context *ctx)
 
 	mutex_init(&arena->grow);
 	xa_init(&arena->chunks);
+	arena->next = FFG_ARENA_FIRST;
 	for (int i = 0; i < FFG_CLASSES; i++) {
 		INIT_LIST_HEAD(&arena->classes[i].free);
 		INIT_LIST_HEAD(&arena->classes[i].quarantine);
 	}
+}
+
+/* Is there nobody but the caller who could unmap something? */
+static bool ffg_arena_alone(struct mm_struct *mm)
+{
+	return thread_group_empty(current) && atomic_read(&mm->mm_users) == 1;
 }
 
 /**
@@ -55,7 +63,7 @@ int ffg_arena_enter(struct ffg_context *ctx)
 		err = -ESHUTDOWN;
 	else if (!arena->vma)
 		err = -ENODATA;
-	else if (vma_lookup(ctx->mm, arena->base) != arena->vma)
+	else if (!ffg_arena_alone(ctx->mm) && vma_lookup(ctx->mm, arena->base) != arena->vma)
 		err = -ESHUTDOWN;
 	if (err)
 		ffg_arena_leave(ctx);
@@ -70,6 +78,12 @@ void ffg_arena_leave(struct ffg_context *ctx)
 {
 	mutex_unlock(&ctx->lock);
 	mmap_read_unlock(ctx->mm);
+}
+
+/* Page-table pages that the arena is charged for. */
+static unsigned long ffg_arena_tables(const struct ffg_arena *arena)
+{
+	return (arena->next - FFG_ARENA_FIRST) >> FFG_CHUNK_SHIFT;
 }
 
 static unsigned int ffg_class_shift(unsigned int class)
@@ -162,6 +176,8 @@ static int ffg_arena_grow(struct ffg_context *ctx, const unsigned long need[FFG_
 	struct ffg_arena *arena = &ctx->arena;
 	struct ffg_chunk *chunk, *made = NULL;
 
+	if (READ_ONCE(ctx->dead))
+		return -ESHUTDOWN;
 	for (unsigned int class = 0; class < FFG_CLASSES; class++) {
 		unsigned long have = READ_ONCE(arena->classes[class].free_count);
 
@@ -276,6 +292,7 @@ void ffg_arena_give(struct ffg_context *ctx, struct ffg_extent *extent)
 	list_add_tail(&extent->link, &cls->quarantine);
 	if (!FFG_MUTANT(QUARANTINE) && cls->quarantine_count < max(FFG_QUARANTINE >> class, 4U)) {
 		cls->quarantine_count++;
+		ffg_count_add(ctx, FFG_STAT_QUARANTINED, 1);
 		return;
 	}
 	extent = list_first_entry(&cls->quarantine, struct ffg_extent, link);
@@ -340,19 +357,33 @@ struct ffg_extent *ffg_arena_by_handle(struct ffg_context *ctx, u64 handle)
 	return extent;
 }
 
-static vm_fault_t ffg_arena_insert(struct ffg_context *ctx, struct vm_area_struct *vma,
-				   struct ffg_object *object, unsigned long page)
-{
-	unsigned int key = ctx->safe;
+/* What ffg_arena_set_pte() needs. */
+struct ffg_arena_range {
+	struct ffg_context *ctx;
+	struct ffg_object *object;
+	pgprot_t safe;
+	pgprot_t slot;
+};
 
-	object->mapped = true;
-	if (ffg_object_bound_at(object, page))
-		key = object->binding->key;
-	if (FFG_MUTANT(GUARD_PAGE) && page == object->pages - 1)
-		vmf_insert_pfn_prot(vma, object->start + (page + 1) * PAGE_SIZE,
-				    page_to_pfn(object->frames[page]), ffg_vma_prot(vma, key));
-	return vmf_insert_pfn_prot(vma, object->start + page * PAGE_SIZE,
-				   page_to_pfn(object->frames[page]), ffg_vma_prot(vma, key));
+/* One PTE, under its page-table lock. */
+static int ffg_arena_set_pte(pte_t *pte, unsigned long address, void *data)
+{
+	const struct ffg_arena_range *range = data;
+	struct ffg_object *object = range->object;
+	unsigned long page = (address - object->start) >> PAGE_SHIFT;
+	struct page *frame;
+	bool bound;
+
+	if (FFG_MUTANT(GUARD_PAGE))
+		page = min(page, object->pages - 1);
+	frame = object->frames[page];
+	/* Present: it carries the right key, or it would have been zapped. */
+	if (!frame || !pte_none(*pte))
+		return 0;
+	bound = ffg_object_bound_at(object, page);
+	set_pte_at(range->ctx->mm, address, pte,
+		   pte_mkspecial(pfn_pte(page_to_pfn(frame), bound ? range->slot : range->safe)));
+	return 0;
 }
 
 /**
@@ -362,18 +393,28 @@ static vm_fault_t ffg_arena_insert(struct ffg_context *ctx, struct vm_area_struc
  * @first: first page
  * @count: number of pages
  *
- * The pages must have no PTEs.  A PTE that cannot be inserted (no memory for page tables)
- * is inserted by the next fault.  The caller holds mmap_lock (read) and the arena mutex.
+ * The frames are ordinary memory, which vmf_insert_pfn_prot() would look up in the tables
+ * of memory types for each page anew; one walk for all of them costs a tenth.  The caller
+ * is a page fault or holds mmap_lock (read), and holds the arena mutex.
+ *
+ * Return: 0, or -ENOMEM for a page table: the next fault inserts what is missing.
  */
-void ffg_arena_map(struct ffg_context *ctx, struct ffg_object *object,
-		   unsigned long first, unsigned long count)
+int ffg_arena_map(struct ffg_context *ctx, struct ffg_object *object,
+		  unsigned long first, unsigned long count)
 {
-	for (unsigned long page = first; page < first + count; page++) {
-		if (object->frames[page])
-			ffg_arena_insert(ctx, ctx->arena.vma, object, page);
-		if (page % 512 == 511)
-			cond_resched();
-	}
+	struct ffg_arena_range range = {
+		.ctx = ctx,
+		.object = object,
+		.safe = ffg_vma_prot(ctx->arena.vma, ctx->safe),
+	};
+
+	if (object->binding)
+		range.slot = ffg_vma_prot(ctx->arena.vma, object->binding->key);
+	if (FFG_MUTANT(GUARD_PAGE) && first + count == object->pages)
+		count++;
+	object->mapped = true;
+	return apply_to_page_range(ctx->mm, object->start + first * PAGE_SIZE, count * PAGE_SIZE,
+				   ffg_arena_set_pte, &range);
 }
 
 /**
@@ -416,7 +457,7 @@ retry:
 	ret = VM_FAULT_SIGSEGV;
 	extent = ffg_arena_lookup(ctx, vmf->address);
 	object = extent ? extent->object : NULL;
-	if (!object || vmf->address < object->start)
+	if (!object || vmf->address < object->start || ctx->arena.vma != vma)
 		goto unlock;
 	page = (vmf->address - object->start) >> PAGE_SHIFT;
 	if (page >= object->pages)
@@ -441,10 +482,8 @@ retry:
 	for (unsigned long i = first; i < last && used < spares; i++)
 		if (!object->frames[i])
 			ffg_object_set_frame(object, i, spare[used++]);
-	ret = ffg_arena_insert(ctx, vma, object, page);
-	for (unsigned long i = first; i < last && used; i++)
-		if (i != page && object->frames[i])
-			ffg_arena_insert(ctx, vma, object, i);
+	/* With those around it: what was zapped for a bind comes back with few faults. */
+	ret = ffg_arena_map(ctx, object, first, last - first) ? VM_FAULT_OOM : VM_FAULT_NOPAGE;
 	trace_ffg_fault(vmf->address, object->handle, object->binding ? object->binding->key : 0);
 unlock:
 	mutex_unlock(&ctx->lock);
@@ -476,18 +515,26 @@ static int ffg_arena_access(struct vm_area_struct *vma, unsigned long address, v
 	if (!object || address < object->start)
 		goto unlock;
 	page = (address - object->start) >> PAGE_SHIFT;
-	if (page >= object->pages || !object->frames[page])
+	if (page >= object->pages)
 		goto unlock;
 	key = ffg_object_bound_at(object, page) ? object->binding->key : ctx->safe;
 	closed = ffg_pkru_ad(key) | (write ? ffg_pkru_wd(key) : 0);
 	if (current->mm == vma->vm_mm && rdpkru() & closed && !FFG_MUTANT(ACCESS))
 		goto unlock;
+	ret = len;
+	if (!object->frames[page]) {
+		/* Nobody touched it yet: zeroes, and nothing that could be written to. */
+		if (write)
+			ret = -EFAULT;
+		else
+			memset(buf, 0, len);
+		goto unlock;
+	}
 	at = page_address(object->frames[page]) + offset;
 	if (write)
 		memcpy(at, buf, len);
 	else
 		memcpy(buf, at, len);
-	ret = len;
 unlock:
 	mutex_unlock(&ctx->lock);
 	return ret;
@@ -572,8 +619,8 @@ void ffg_arena_free_all(struct ffg_context *ctx)
 		}
 		cond_resched();
 	}
-	ffg_uncharge(ctx, FFG_TABLES, arena->next >> FFG_CHUNK_SHIFT);
-	arena->next = 0;
+	ffg_uncharge(ctx, FFG_TABLES, ffg_arena_tables(arena));
+	arena->next = FFG_ARENA_FIRST;
 	arena->size = 0;	/* no more growth */
 	mutex_unlock(&arena->grow);
 }
@@ -585,8 +632,10 @@ void ffg_arena_exit(struct ffg_context *ctx)
 	unsigned long unit;
 
 	/* Never mapped: growth needs a mapping, but an empty arena may have been sized. */
+	for (int i = 0; i < FFG_CLASSES; i++)
+		ffg_count_add(ctx, FFG_STAT_QUARANTINED, -(s64)arena->classes[i].quarantine_count);
 	if (!ctx->dead)
-		ffg_uncharge(ctx, FFG_TABLES, arena->next >> FFG_CHUNK_SHIFT);
+		ffg_uncharge(ctx, FFG_TABLES, ffg_arena_tables(arena));
 	xa_for_each(&arena->chunks, unit, chunk)
 		if (unit == chunk->start >> FFG_CHUNK_SHIFT) {
 			/*

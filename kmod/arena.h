@@ -26,6 +26,8 @@ struct ffg_object;
 #define FFG_GAP			SZ_64K
 
 #define FFG_ARENA_DEFAULT	BIT(38)	/* 256 GiB of address space */
+/* Nothing lies in the first chunk: what is mapped below the arena is a gap away, too. */
+#define FFG_ARENA_FIRST		FFG_CHUNK_SIZE
 #define FFG_ARENA_MAX		BIT(43)
 
 /* Freed extents that wait before they are given out again: this many of class 0. */
@@ -119,8 +121,8 @@ void ffg_arena_give(struct ffg_context *ctx, struct ffg_extent *extent);
 struct ffg_extent *ffg_arena_lookup(struct ffg_context *ctx, unsigned long address);
 struct ffg_extent *ffg_arena_by_handle(struct ffg_context *ctx, u64 handle);
 
-void ffg_arena_map(struct ffg_context *ctx, struct ffg_object *object,
-		   unsigned long first, unsigned long count);
+int ffg_arena_map(struct ffg_context *ctx, struct ffg_object *object,
+		  unsigned long first, unsigned long count);
 void ffg_arena_zap(struct ffg_context *ctx, struct ffg_object *object,
 		   unsigned long first, unsigned long count);
 

@@ -53,6 +53,15 @@ static u32 ffg_binding_bit(const struct ffg_binding *binding)
 	return ffg_pkru_ad(binding->key);
 }
 
+/* Takes the lowest slot out of a mask that is not empty. */
+static struct ffg_binding *ffg_binding_pop(struct ffg_context *ctx, u32 *slots)
+{
+	unsigned int key = __ffs(*slots) / PKRU_BITS_PER_PKEY;
+
+	*slots &= *slots - 1;
+	return &ctx->bindings[ctx->slots.index[key]];
+}
+
 /**
  * ffg_record_stale() - the gate must ask before it uses the record again
  * @record: record
@@ -101,7 +110,7 @@ void ffg_bind_dissolve(struct ffg_context *ctx, struct ffg_binding *binding)
 		ffg_count(ctx, FFG_STAT_EVICTIONS);
 	}
 	binding->count = 0;
-	ffg_binding_slot(ctx, binding)->bound = false;
+	ffg_slot_set_bound(&ctx->slots, ffg_binding_slot(ctx, binding), false);
 }
 
 /* Step 5: bind the object of a grant. */
@@ -117,7 +126,7 @@ static void ffg_bind_object(struct ffg_context *ctx, struct ffg_binding *binding
 	list_add_tail(&object->by_binding, &binding->objects);
 	binding->rights = grant->rights;
 	binding->count++;
-	slot->bound = true;
+	ffg_slot_set_bound(&ctx->slots, slot, true);
 	ffg_slot_touch(&ctx->slots, slot);
 	ffg_arena_zap(ctx, object, grant->first, grant->pages);
 	ffg_arena_map(ctx, object, grant->first, grant->pages);
@@ -208,9 +217,8 @@ static int ffg_bind_plan(struct ffg_context *ctx, struct ffg_call_record *record
  */
 static u32 ffg_bind_clear(struct ffg_context *ctx, u32 slots)
 {
-	for (unsigned int i = 0; i < ctx->slots.count; i++)
-		if (slots & ffg_binding_bit(&ctx->bindings[i]))
-			ffg_binding_stale(&ctx->bindings[i]);
+	while (slots)
+		ffg_binding_stale(ffg_binding_pop(ctx, &slots));
 	ffg_lines_barrier(ctx);
 	return ffg_lines_held(ctx);
 }
@@ -219,13 +227,12 @@ static u32 ffg_bind_clear(struct ffg_context *ctx, u32 slots)
 static void ffg_bind_commit(struct ffg_context *ctx, struct ffg_call_record *record,
 			    const struct ffg_slot_plan *plan)
 {
+	u32 leave = plan->taken | plan->must;
 	unsigned int next = 0;
-	unsigned int i;
 
-	for (i = 0; i < ctx->slots.count; i++)
-		if ((plan->taken | plan->must) & ffg_binding_bit(&ctx->bindings[i]))
-			ffg_bind_dissolve(ctx, &ctx->bindings[i]);
-	for (i = 0; i < record->count; i++) {
+	while (leave)
+		ffg_bind_dissolve(ctx, ffg_binding_pop(ctx, &leave));
+	for (unsigned int i = 0; i < record->count; i++) {
 		struct ffg_record_grant *grant = &record->grants[i];
 		unsigned int which;
 
@@ -267,8 +274,11 @@ static int ffg_bind_try(struct ffg_context *ctx, struct ffg_call_record *record)
 
 	if (!(record->shared->word & FFG_WORD_STALE))
 		return 0;
-	/* A first look, to choose well; only what is seen behind the barrier counts. */
-	held = ffg_lines_held(ctx);
+	/*
+	 * A first look, to choose well, if there are others; only what is seen behind the
+	 * barrier counts.
+	 */
+	held = ctx->lines.count > 1 ? ffg_lines_held(ctx) : 0;
 	for (int tries = 0; ; tries++) {
 		err = ffg_bind_plan(ctx, record, held, &plan);
 		if (err || !(plan.taken | plan.must))
@@ -287,10 +297,8 @@ static int ffg_bind_try(struct ffg_context *ctx, struct ffg_call_record *record)
 }
 
 /* May the caller sleep until others let go?  Not while others may wait for what it holds. */
-static bool ffg_bind_may_wait(struct ffg_context *ctx)
+static bool ffg_bind_may_wait(const struct ffg_line *line)
 {
-	const struct ffg_line *line = ffg_line_current(ctx);
-
 	return !line || (line->fpkru == FFG_LINE_IDLE && line->outer == FFG_LINE_IDLE);
 }
 
@@ -300,12 +308,14 @@ static int ffg_bind_once(struct ffg_context *ctx, u32 index, u64 serial, bool wa
 {
 	struct ffg_call_record *record;
 	int err = ffg_arena_enter(ctx);
+	struct ffg_line *line;
 
 	if (err)
 		return err;
 	/* The gate that backed off held slots for a moment. */
-	if (ffg_line_current(ctx))
-		ffg_lines_wake(ctx, ffg_line_current(ctx));
+	line = ffg_line_current(ctx);
+	if (line)
+		ffg_lines_wake(ctx, line);
 	record = ffg_record_find(ctx, index, serial);
 	if (!record)
 		err = -ENOENT;
@@ -316,7 +326,7 @@ static int ffg_bind_once(struct ffg_context *ctx, u32 index, u64 serial, bool wa
 	else
 		err = ffg_bind_try(ctx, record);
 
-	if (err == -EBUSY && wait && !ffg_bind_may_wait(ctx)) {
+	if (err == -EBUSY && wait && !ffg_bind_may_wait(line)) {
 		err = -EDEADLK;
 	} else if (err == -EBUSY && wait) {
 		/*
@@ -346,18 +356,20 @@ static int ffg_bind_once(struct ffg_context *ctx, u32 index, u64 serial, bool wa
  */
 int ffg_bind_record(struct ffg_context *ctx, u32 index, u64 serial, bool wait, u64 timeout_ns)
 {
-	u64 end = ktime_get_ns() + (timeout_ns ?: FFG_WAIT_DEFAULT_NS);
 	unsigned int wakes = 0;
-	bool slept = false;
+	u64 end = 0;
 	int err;
 
 	for (;;) {
 		err = ffg_bind_once(ctx, index, serial, wait, &wakes);
-		if (err != -EBUSY || !wait || ktime_get_ns() >= end)
+		if (err != -EBUSY || !wait)
 			break;
-		if (!slept)
+		if (!end) {
+			end = ktime_get_ns() + (timeout_ns ?: FFG_WAIT_DEFAULT_NS);
 			ffg_count(ctx, FFG_STAT_WAITS);
-		slept = true;
+		} else if (ktime_get_ns() >= end) {
+			break;
+		}
 		/* In slices: the death of a holder wakes nobody. */
 		wait_event_freezable_timeout(ctx->waiters, READ_ONCE(ctx->wakes) != wakes,
 					     msecs_to_jiffies(FFG_WAIT_SLICE_MS));

@@ -201,7 +201,7 @@ int ffg_context_hello(struct ffg_context *ctx, struct ffg_hello *arg)
 		return -EPROTO;
 	if (arg->features & ~features)
 		return -EOPNOTSUPP;
-	if (size > FFG_ARENA_MAX || !IS_ALIGNED(size, FFG_CHUNK_SIZE))
+	if (size > FFG_ARENA_MAX || size <= FFG_ARENA_FIRST || !IS_ALIGNED(size, FFG_CHUNK_SIZE))
 		return -EINVAL;
 
 	mutex_lock(&ctx->lock);

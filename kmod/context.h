@@ -96,6 +96,7 @@ void ffg_context_free(struct ffg_context *ctx);
 /* Were keys donated?  If so, all that ffg_context_keys() sets can be read without a lock. */
 static inline bool ffg_context_ready(const struct ffg_context *ctx)
 {
+	/* Pairs with the release in ffg_context_keys(). */
 	return smp_load_acquire(&ctx->safe);
 }
 

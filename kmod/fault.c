@@ -18,18 +18,6 @@
 /* How often a word may become stale again before the fault counts as busy. */
 #define FFG_FAULT_TRIES	4
 
-static bool ffg_fault_in(u64 address, unsigned long base, unsigned long size)
-{
-	return base && address - base < size;
-}
-
-static bool ffg_fault_control(struct ffg_context *ctx, u64 address)
-{
-	return ffg_fault_in(address, ctx->lines.base[FFG_LINES_RW], FFG_LINES_SIZE) ||
-	       ffg_fault_in(address, ctx->lines.base[FFG_LINES_RO], FFG_LINES_SIZE) ||
-	       ffg_fault_in(address, ctx->records.base, FFG_RECORDS_SIZE);
-}
-
 /* Does the grant cover the page at an address? */
 static bool ffg_fault_covered(const struct ffg_record_grant *grant, u64 address)
 {
@@ -68,8 +56,6 @@ static struct ffg_call_record *ffg_fault_judge(struct ffg_context *ctx, struct f
 	struct ffg_object_query at;
 
 	ffg_object_describe(ctx, arg->address, &at);
-	if (ffg_fault_control(ctx, arg->address))
-		at.where = FFG_WHERE_CONTROL;
 	arg->where = at.where;
 	arg->object = at.object;
 	arg->base = at.base;

@@ -12,6 +12,9 @@
 #include "object.h"
 #include "trace.h"
 
+/* Calls with up to this many grants need no memory for them on the way. */
+#define FFG_GRANTS_FEW	4
+
 #define FFG_USER_WORDS	ARRAY_SIZE(((struct ffg_record *)0)->user)
 
 /* Check what does not need the objects. */
@@ -53,6 +56,7 @@ static int ffg_grant_resolve(struct ffg_context *ctx, struct ffg_record_grant *g
 	return 0;
 }
 
+/* The record comes to life with all its grants, or rests. */
 static int ffg_grant_commit(struct ffg_context *ctx, struct ffg_call_record *record,
 			    const struct ffg_grant_desc *desc, const u64 *user)
 {
@@ -65,8 +69,10 @@ static int ffg_grant_commit(struct ffg_context *ctx, struct ffg_call_record *rec
 		err = -ENODATA;
 	for (unsigned int i = 0; i < record->count && !err; i++)
 		err = ffg_grant_resolve(ctx, &record->grants[i], &desc[i]);
-	if (err)
+	if (err) {
+		ffg_record_rest(ctx, record);
 		goto unlock;
+	}
 	for (unsigned int i = 0; i < record->count; i++) {
 		struct ffg_record_grant *grant = &record->grants[i];
 
@@ -134,9 +140,9 @@ static int ffg_revoke_may(struct ffg_context *ctx, const struct ffg_record_id *i
 	return err;
 }
 
-/* Revoke all of the batch or none; *gone: list of records to free. */
+/* Revoke all of the batch or none. */
 static int ffg_revoke_commit(struct ffg_context *ctx, const struct ffg_record_id *ids, u32 count,
-			     bool keep, struct ffg_damages *damages, struct ffg_call_record **gone)
+			     bool keep, struct ffg_damages *damages)
 {
 	int err = ffg_arena_enter(ctx);
 
@@ -148,24 +154,11 @@ static int ffg_revoke_commit(struct ffg_context *ctx, const struct ffg_record_id
 
 		record = ffg_record_find(ctx, ids[i].record, ids[i].serial);
 		ffg_record_revoke(ctx, record, damages);
-		if (keep)
-			continue;
-		ffg_record_remove(ctx, record);
-		record->next_gone = *gone;
-		*gone = record;
+		if (!keep)
+			ffg_record_rest(ctx, record);
 	}
 	ffg_arena_leave(ctx);
 	return err;
-}
-
-static void ffg_records_free(struct ffg_call_record *gone)
-{
-	while (gone) {
-		struct ffg_call_record *next = gone->next_gone;
-
-		kvfree(gone);
-		gone = next;
-	}
 }
 
 /**
@@ -177,21 +170,25 @@ static void ffg_records_free(struct ffg_call_record *gone)
  */
 int ffg_grant(struct ffg_context *ctx, struct ffg_grant *arg)
 {
-	struct ffg_call_record *record, *gone = NULL;
-	struct ffg_grant_desc *desc = NULL;
-	u64 user[FFG_USER_WORDS] = { 0 };
+	struct ffg_grant_desc few[FFG_GRANTS_FEW], *desc = few;
+	struct ffg_call_record *record;
+	u64 user[FFG_USER_WORDS];
 	struct ffg_record_id id;
 	int err;
 
 	if (arg->flags & ~(FFG_BIND_NOW | FFG_BIND_WAIT) || arg->count > FFG_GRANTS_MAX ||
 	    arg->timeout_ns > NSEC_PER_SEC)
 		return -EINVAL;
-	if (arg->user && copy_from_user(user, u64_to_user_ptr(arg->user), sizeof(user)))
+	if (!arg->user)
+		memset(user, 0, sizeof(user));
+	else if (copy_from_user(user, u64_to_user_ptr(arg->user), sizeof(user)))
 		return -EFAULT;
-	if (arg->count) {
+	if (arg->count > FFG_GRANTS_FEW) {
 		desc = ffg_batch_in(arg->grants, arg->count, sizeof(*desc));
 		if (IS_ERR(desc))
 			return PTR_ERR(desc);
+	} else if (copy_from_user(few, u64_to_user_ptr(arg->grants), arg->count * sizeof(*few))) {
+		return -EFAULT;
 	}
 	err = ffg_grant_valid(desc, arg->count);
 	if (err)
@@ -202,10 +199,8 @@ int ffg_grant(struct ffg_context *ctx, struct ffg_grant *arg)
 		goto free_desc;
 	}
 	err = ffg_grant_commit(ctx, record, desc, user);
-	if (err) {
-		ffg_record_cancel(ctx, record);
+	if (err)
 		goto free_desc;
-	}
 	/*
 	 * It lives: another thread may revoke it from here on, so it is named, not pointed
 	 * to.
@@ -215,15 +210,15 @@ int ffg_grant(struct ffg_context *ctx, struct ffg_grant *arg)
 		err = ffg_bind_record(ctx, id.record, id.serial, arg->flags & FFG_BIND_WAIT,
 				      arg->timeout_ns);
 		if (err) {
-			ffg_revoke_commit(ctx, &id, 1, false, NULL, &gone);
-			ffg_records_free(gone);
+			ffg_revoke_commit(ctx, &id, 1, false, NULL);
 			goto free_desc;
 		}
 	}
 	arg->record = id.record;
 	arg->serial = id.serial;
 free_desc:
-	kvfree(desc);
+	if (desc != few)
+		kvfree(desc);
 	return err;
 }
 
@@ -236,7 +231,6 @@ free_desc:
  */
 int ffg_revoke(struct ffg_context *ctx, struct ffg_revoke *arg)
 {
-	struct ffg_call_record *gone = NULL;
 	struct ffg_damages damages;
 	struct ffg_record_id *ids;
 	int err;
@@ -254,9 +248,7 @@ int ffg_revoke(struct ffg_context *ctx, struct ffg_revoke *arg)
 	err = ffg_damages_begin(&damages, arg->damage, arg->damage_count);
 	if (err)
 		goto free_ids;
-	err = ffg_revoke_commit(ctx, ids, arg->count, arg->flags & FFG_REVOKE_KEEP, &damages,
-				&gone);
-	ffg_records_free(gone);
+	err = ffg_revoke_commit(ctx, ids, arg->count, arg->flags & FFG_REVOKE_KEEP, &damages);
 	err = ffg_damages_end(&damages, err ? NULL : &arg->damage_count) ?: err;
 free_ids:
 	kvfree(ids);
@@ -271,10 +263,11 @@ free_ids:
  */
 void ffg_grants_end_all(struct ffg_context *ctx)
 {
-	struct ffg_call_record *record;
-	unsigned long index;
+	for (u32 index = 0; index < ctx->records.top; index++) {
+		struct ffg_call_record *record = ffg_record_at(ctx, index);
 
-	xa_for_each(&ctx->records.table, index, record) {
+		if (!record->serial)
+			continue;
 		record->revoked = true;
 		WRITE_ONCE(record->shared->word, ctx->pkru_all | FFG_WORD_STALE);
 		for (unsigned int i = 0; i < record->count; i++)

@@ -44,12 +44,14 @@ enum ffg_state {
  * @size: size of its structure
  * @min_size: size that was published first
  * @state: what it needs
+ * @answers: it changes its structure
  * @run: what it does
  */
 struct ffg_command {
 	unsigned int size;
 	unsigned int min_size;
 	enum ffg_state state;
+	bool answers;
 	int (*run)(struct ffg_context *ctx, void *arg);
 };
 
@@ -76,35 +78,38 @@ FFG_RUN(ffg_line_wake, ffg_wake)
 FFG_RUN(ffg_fault, ffg_fault)
 FFG_RUN(ffg_stats, ffg_stats)
 
-#define FFG_COMMAND(command, type, last, needs, function)			\
+#define FFG_COMMAND(command, type, last, needs, says, function)			\
 	[_IOC_NR(command) - _IOC_NR(FFG_IOC_HELLO)] = {				\
 		.size = sizeof(struct type),					\
 		.min_size = offsetofend(struct type, last),			\
 		.state = needs,							\
+		.answers = says,						\
 		.run = function##_run,						\
 	}
 
 static const struct ffg_command ffg_commands[] = {
-	FFG_COMMAND(FFG_IOC_HELLO, ffg_hello, records_size, FFG_STATE_OPEN, ffg_context_hello),
-	FFG_COMMAND(FFG_IOC_KEYS, ffg_keys, slots, FFG_STATE_HELLO, ffg_context_keys),
-	FFG_COMMAND(FFG_IOC_LIMITS, ffg_limits, tables, FFG_STATE_HELLO, ffg_context_limits),
-	FFG_COMMAND(FFG_IOC_LINE_ATTACH, ffg_line_attach, reserved, FFG_STATE_KEYS,
+	FFG_COMMAND(FFG_IOC_HELLO, ffg_hello, records_size, FFG_STATE_OPEN, true,
+		    ffg_context_hello),
+	FFG_COMMAND(FFG_IOC_KEYS, ffg_keys, slots, FFG_STATE_HELLO, false, ffg_context_keys),
+	FFG_COMMAND(FFG_IOC_LIMITS, ffg_limits, tables, FFG_STATE_HELLO, true, ffg_context_limits),
+	FFG_COMMAND(FFG_IOC_LINE_ATTACH, ffg_line_attach, reserved, FFG_STATE_KEYS, true,
 		    ffg_line_attach),
-	FFG_COMMAND(FFG_IOC_LINE_DETACH, ffg_line_detach, flags, FFG_STATE_KEYS, ffg_line_detach),
-	FFG_COMMAND(FFG_IOC_OBJECT_ALLOC, ffg_object_alloc, objects, FFG_STATE_KEYS,
+	FFG_COMMAND(FFG_IOC_LINE_DETACH, ffg_line_detach, flags, FFG_STATE_KEYS, false,
+		    ffg_line_detach),
+	FFG_COMMAND(FFG_IOC_OBJECT_ALLOC, ffg_object_alloc, objects, FFG_STATE_KEYS, false,
 		    ffg_object_alloc),
-	FFG_COMMAND(FFG_IOC_OBJECT_FREE, ffg_object_batch, damage, FFG_STATE_KEYS,
+	FFG_COMMAND(FFG_IOC_OBJECT_FREE, ffg_object_batch, damage, FFG_STATE_KEYS, true,
 		    ffg_object_free),
-	FFG_COMMAND(FFG_IOC_OBJECT_CHECK, ffg_object_batch, damage, FFG_STATE_KEYS,
+	FFG_COMMAND(FFG_IOC_OBJECT_CHECK, ffg_object_batch, damage, FFG_STATE_KEYS, true,
 		    ffg_object_check),
-	FFG_COMMAND(FFG_IOC_OBJECT_QUERY, ffg_object_query, grants, FFG_STATE_KEYS,
+	FFG_COMMAND(FFG_IOC_OBJECT_QUERY, ffg_object_query, grants, FFG_STATE_KEYS, true,
 		    ffg_object_query),
-	FFG_COMMAND(FFG_IOC_GRANT, ffg_grant, timeout_ns, FFG_STATE_KEYS, ffg_grant),
-	FFG_COMMAND(FFG_IOC_BIND, ffg_bind, timeout_ns, FFG_STATE_KEYS, ffg_bind),
-	FFG_COMMAND(FFG_IOC_REVOKE, ffg_revoke, damage, FFG_STATE_KEYS, ffg_revoke),
-	FFG_COMMAND(FFG_IOC_WAKE, ffg_wake, flags, FFG_STATE_KEYS, ffg_line_wake),
-	FFG_COMMAND(FFG_IOC_FAULT, ffg_fault, slot, FFG_STATE_KEYS, ffg_fault),
-	FFG_COMMAND(FFG_IOC_STATS, ffg_stats, ipis, FFG_STATE_HELLO, ffg_stats),
+	FFG_COMMAND(FFG_IOC_GRANT, ffg_grant, timeout_ns, FFG_STATE_KEYS, true, ffg_grant),
+	FFG_COMMAND(FFG_IOC_BIND, ffg_bind, timeout_ns, FFG_STATE_KEYS, false, ffg_bind),
+	FFG_COMMAND(FFG_IOC_REVOKE, ffg_revoke, damage, FFG_STATE_KEYS, true, ffg_revoke),
+	FFG_COMMAND(FFG_IOC_WAKE, ffg_wake, flags, FFG_STATE_KEYS, false, ffg_line_wake),
+	FFG_COMMAND(FFG_IOC_FAULT, ffg_fault, slot, FFG_STATE_KEYS, true, ffg_fault),
+	FFG_COMMAND(FFG_IOC_STATS, ffg_stats, ipis, FFG_STATE_HELLO, true, ffg_stats),
 };
 
 /* The structures are an ABI: no holes, and these sizes. */
@@ -162,7 +167,7 @@ long ffg_ioctl(struct ffg_context *ctx, unsigned int cmd, unsigned long user)
 	unsigned int number = _IOC_NR(cmd) - _IOC_NR(FFG_IOC_HELLO);
 	void __user *from = (void __user *)user;
 	const struct ffg_command *command;
-	union ffg_argument arg = { 0 };
+	union ffg_argument arg;
 	u32 size;
 	int err;
 
@@ -186,13 +191,13 @@ long ffg_ioctl(struct ffg_context *ctx, unsigned int cmd, unsigned long user)
 		return err;
 	/* It may have been changed between the two reads. */
 	arg.size = size;
-	/* A command that could not be answered must not run. */
-	if (copy_to_user(from, &arg, min(size, command->size)))
+	/* A command that could not answer must not run. */
+	if (command->answers && copy_to_user(from, &arg, min(size, command->size)))
 		return -EFAULT;
 
 	err = command->run(ctx, &arg);
 	/* Of the failures only FFG_IOC_LINE_ATTACH's -EALREADY has something to say. */
-	if (err && err != -EALREADY)
+	if ((err && err != -EALREADY) || !command->answers)
 		return err;
 	if (copy_to_user(from, &arg, min(size, command->size)))
 		return -EFAULT;

@@ -46,6 +46,7 @@ void ffg_lines_exit(struct ffg_context *ctx)
 {
 	struct ffg_lines *lines = &ctx->lines;
 
+	ffg_count_add(ctx, FFG_STAT_LINES, -(s64)lines->count);
 	for (unsigned int i = 0; i < lines->top; i++)
 		put_pid(lines->owner[i]);
 	for (unsigned int i = 0; lines->pages && i < FFG_LINE_PAGES; i++)
@@ -79,11 +80,18 @@ static struct task_struct *ffg_line_task(struct ffg_context *ctx, unsigned int i
  */
 static int ffg_line_index(struct ffg_context *ctx)
 {
-	void *entry = xa_load(&ctx->lines.by_thread, task_pid_nr(current));
+	struct ffg_lines *lines = &ctx->lines;
+	pid_t thread = task_pid_nr(current);
+	u16 *hint = &lines->hint[thread % FFG_LINE_HINTS];
+	void *entry;
 
-	if (!entry || ctx->lines.owner[xa_to_value(entry)] != task_pid(current))
+	if (*hint < lines->top && lines->owner[*hint] == task_pid(current))
+		return *hint;
+	entry = xa_load(&lines->by_thread, thread);
+	if (!entry || lines->owner[xa_to_value(entry)] != task_pid(current))
 		return -1;
-	return xa_to_value(entry);
+	*hint = xa_to_value(entry);
+	return *hint;
 }
 
 /**
@@ -236,7 +244,9 @@ void ffg_lines_barrier(struct ffg_context *ctx)
 	smp_mb();
 	if (FFG_MUTANT(IPI))
 		return;
-	on_each_cpu_mask(mm_cpumask(ctx->mm), ffg_lines_ipi, NULL, true);
+	preempt_disable();
+	smp_call_function_many(mm_cpumask(ctx->mm), ffg_lines_ipi, NULL, true);
+	preempt_enable();
 	ffg_count(ctx, FFG_STAT_IPIS);
 }
 
@@ -269,6 +279,7 @@ static void ffg_line_disown(struct ffg_context *ctx, unsigned int index)
 	put_pid(lines->owner[index]);
 	lines->owner[index] = NULL;
 	lines->count--;
+	ffg_count_add(ctx, FFG_STAT_LINES, -1);
 }
 
 /**
@@ -352,12 +363,14 @@ int ffg_line_attach(struct ffg_context *ctx, struct ffg_line_attach *arg)
 	};
 	lines->owner[index] = get_pid(task_pid(current));
 	lines->count++;
+	ffg_count_add(ctx, FFG_STAT_LINES, 1);
 	/* GFP_NOWAIT: xa_reserve() made the room, unless disowning freed it. */
 	err = xa_err(xa_store(&lines->by_thread, thread, xa_mk_value(index), GFP_NOWAIT));
 	if (err) {
 		put_pid(lines->owner[index]);
 		lines->owner[index] = NULL;
 		lines->count--;
+		ffg_count_add(ctx, FFG_STAT_LINES, -1);
 		goto unlock;
 	}
 	arg->index = index;

@@ -14,12 +14,15 @@ struct pid;
 #define FFG_LINES_PER_PAGE	(PAGE_SIZE >> FFG_LINE_SHIFT)
 #define FFG_LINE_PAGES		(FFG_LINES_SIZE >> PAGE_SHIFT)
 
+#define FFG_LINE_HINTS		64
+
 /**
  * struct ffg_lines - the lines of a context
  * @pages: memory of the lines, made when the first line of a page is given out; an entry is
  *	set once, under the arena mutex
  * @owner: thread of each line, or NULL
  * @by_thread: index of the line of a thread, by its global id
+ * @hint: line of a thread, by the low bits of its id: may be wrong
  * @top: lines at and above this index were never given out
  * @count: lines given out
  * @base: addresses of the two mappings, by FFG_LINES_RW and FFG_LINES_RO; 0: not mapped
@@ -31,6 +34,7 @@ struct ffg_lines {
 	struct page **pages;
 	struct pid **owner;
 	struct xarray by_thread;
+	u16 hint[FFG_LINE_HINTS];
 	unsigned int top;
 	unsigned int count;
 	unsigned long base[2];

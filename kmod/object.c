@@ -394,8 +394,21 @@ free_handles:
 	return err;
 }
 
+static bool ffg_object_in(u64 address, unsigned long base, unsigned long size)
+{
+	return base && address - base < size;
+}
+
+/* Lines or records? */
+static bool ffg_object_control(struct ffg_context *ctx, u64 address)
+{
+	return ffg_object_in(address, ctx->lines.base[FFG_LINES_RW], FFG_LINES_SIZE) ||
+	       ffg_object_in(address, ctx->lines.base[FFG_LINES_RO], FFG_LINES_SIZE) ||
+	       ffg_object_in(address, ctx->records.base, FFG_RECORDS_SIZE);
+}
+
 /**
- * ffg_object_describe() - what lies at an address of the arena
+ * ffg_object_describe() - what lies at an address
  * @ctx: context
  * @address: any address
  * @out: answer
@@ -409,7 +422,9 @@ void ffg_object_describe(struct ffg_context *ctx, u64 address, struct ffg_object
 	unsigned long page;
 
 	*out = (struct ffg_object_query){ .address = address, .where = FFG_WHERE_OUTSIDE };
-	if (ctx->arena.base && address - ctx->arena.base < ctx->arena.size)
+	if (ffg_object_control(ctx, address))
+		out->where = FFG_WHERE_CONTROL;
+	if (ffg_object_in(address, ctx->arena.base, ctx->arena.size))
 		out->where = FFG_WHERE_UNUSED;
 	if (!extent || !extent->base)
 		return;

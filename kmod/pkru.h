@@ -35,11 +35,11 @@ static inline u32 ffg_pkru_close(u32 keys)
  */
 static inline bool ffg_keys_usable(struct mm_struct *mm, u32 keys)
 {
-	for (unsigned int key = 1; key < 16; key++)
-		/* False for the execute-only key, too. */
-		if (keys & BIT(key) && !mm_pkey_is_allocated(mm, key))
-			return false;
-	return true;
+	int execute_only = mm->context.execute_only_pkey;
+
+	if (keys & ~mm_pkey_allocation_map(mm))
+		return false;
+	return execute_only <= 0 || !(keys & BIT(execute_only));
 }
 
 #endif /* FFG_PKRU_H */

@@ -25,10 +25,24 @@ void ffg_poison_fill(void *page, size_t from, size_t to, u64 pattern)
 
 	for (; from < to && from % 8; from++)
 		bytes[from] = ffg_poison_at(from, pattern);
-	for (; from + 8 <= to; from += 8)
-		words[from / 8] = pattern;
+	if (from + 8 <= to) {
+		size_t count = (to - from) / 8;
+
+		memset64(&words[from / 8], pattern, count);
+		from += count * 8;
+	}
 	for (; from < to; from++)
 		bytes[from] = ffg_poison_at(from, pattern);
+}
+
+/* Are all of eight words the pattern?  They are if their AND and their OR are. */
+static bool ffg_poison_block(const u64 *words, u64 pattern)
+{
+	u64 a = words[0], b = words[1], c = words[2], d = words[3];
+	u64 e = words[4], f = words[5], g = words[6], h = words[7];
+
+	return (a & b & c & d & e & f & g & h) == pattern &&
+	       (a | b | c | d | e | f | g | h) == pattern;
 }
 
 /**
@@ -51,7 +65,14 @@ bool ffg_poison_check(const void *page, size_t from, size_t to, u64 pattern,
 	const u64 *words = page;
 	size_t at = from, end = to;
 
-	/* Whole words while they are poison: from both ends towards the difference. */
+	/* Blocks first: poison is the usual case. */
+	for (; at < end && at % 8; at++)
+		if (bytes[at] != ffg_poison_at(at, pattern))
+			break;
+	for (; at % 8 == 0 && at + 64 <= end; at += 64)
+		if (!ffg_poison_block(&words[at / 8], pattern))
+			break;
+	/* Then words, from both ends towards the difference. */
 	while (at < end) {
 		if (at % 8 == 0 && at + 8 <= end) {
 			if (words[at / 8] == pattern) {

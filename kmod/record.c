@@ -10,9 +10,15 @@
 #include "record.h"
 #include "vma.h"
 
+/* A record rests until this many others have come to rest after it. */
+#define FFG_RECORDS_REST	32
+
+/* Room for grants that every record has, so that most records fit most calls. */
+#define FFG_RECORD_GRANTS	8U
+
 void ffg_records_init(struct ffg_context *ctx)
 {
-	xa_init_flags(&ctx->records.table, XA_FLAGS_ALLOC);
+	INIT_LIST_HEAD(&ctx->records.resting);
 }
 
 int ffg_records_alloc(struct ffg_context *ctx)
@@ -28,15 +34,14 @@ int ffg_records_alloc(struct ffg_context *ctx)
 void ffg_records_exit(struct ffg_context *ctx)
 {
 	struct ffg_records *records = &ctx->records;
-	struct ffg_call_record *record;
-	unsigned long index;
 
-	xa_for_each(&records->table, index, record)
-		kvfree(record);
-	xa_destroy(&records->table);
-	for (unsigned int i = 0; records->pages && i < FFG_RECORD_PAGES; i++)
-		if (records->pages[i])
-			__free_page(records->pages[i]);
+	ffg_count_add(ctx, FFG_STAT_RECORDS, -(s64)records->count);
+	for (u32 index = 0; index < records->top; index++)
+		kvfree(ffg_record_at(ctx, index));
+	for (unsigned int i = 0; records->pages && i < FFG_RECORD_PAGES && records->pages[i]; i++) {
+		__free_page(records->pages[i]->shared);
+		kfree(records->pages[i]);
+	}
 	kvfree(records->pages);
 }
 
@@ -45,91 +50,163 @@ static unsigned long ffg_record_address(struct ffg_context *ctx, u32 index)
 	return ctx->records.base + ((unsigned long)index << FFG_RECORD_SHIFT);
 }
 
-/* Find a free index, and memory for what is shared. */
-static int ffg_record_index(struct ffg_context *ctx, struct ffg_call_record *record)
+/**
+ * ffg_record_at() - a record by its index, whoever owns it
+ * @ctx: context
+ * @index: less than records.top
+ *
+ * The caller holds the arena mutex.  Return: the record.
+ */
+struct ffg_call_record *ffg_record_at(struct ffg_context *ctx, u32 index)
 {
-	const struct xa_limit limit = XA_LIMIT(0, FFG_RECORDS_MAX - 1);
-	struct ffg_records *records = &ctx->records;
-	struct page *spare, **page;
-	bool cited = false;
-	int err;
+	const struct ffg_record_page *page = ctx->records.pages[index / FFG_RECORDS_PER_PAGE];
 
-	do {
-		/* Cyclic, so that an index rests before it is used again. */
-		err = xa_alloc_cyclic(&records->table, &record->index, NULL, limit, &records->next,
-				      GFP_KERNEL_ACCOUNT);
-		if (err < 0)
-			return err == -EBUSY ? -EUSERS : err;
-		/* A thread in flight with the record's last owner must not meet another. */
-		mutex_lock(&ctx->lock);
-		cited = ffg_lines_cite(ctx, ffg_record_address(ctx, record->index));
-		mutex_unlock(&ctx->lock);
-		if (cited)
-			xa_release(&records->table, record->index);
-	} while (cited);
-
-	page = &records->pages[record->index / FFG_RECORDS_PER_PAGE];
-	if (!READ_ONCE(*page)) {
-		spare = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
-		if (!spare) {
-			xa_release(&records->table, record->index);
-			return -ENOMEM;
-		}
-		mutex_lock(&ctx->lock);
-		if (!*page) {
-			WRITE_ONCE(*page, spare);
-			spare = NULL;
-		}
-		mutex_unlock(&ctx->lock);
-		if (spare)
-			__free_page(spare);
-	}
-	record->shared = (struct ffg_record *)page_address(*page) +
-			 record->index % FFG_RECORDS_PER_PAGE;
-	return 0;
+	return page->record[index % FFG_RECORDS_PER_PAGE];
 }
 
-/**
- * ffg_record_new() - a record that nobody sees yet
- * @ctx: context
- * @count: number of its grants
- *
- * Return: the record, for ffg_record_publish() or ffg_record_cancel(), or an ERR_PTR().
- */
-struct ffg_call_record *ffg_record_new(struct ffg_context *ctx, unsigned int count)
+static struct ffg_record_page *ffg_record_page_new(void)
 {
-	struct ffg_call_record *record;
-	int err;
+	struct ffg_record_page *page = kzalloc(sizeof(*page), GFP_KERNEL_ACCOUNT);
 
-	record = kvzalloc(struct_size(record, grants, count), GFP_KERNEL_ACCOUNT);
-	if (!record)
-		return ERR_PTR(-ENOMEM);
-	record->count = count;
-	for (unsigned int i = 0; i < count; i++) {
-		record->grants[i].record = record;
-		INIT_LIST_HEAD(&record->grants[i].by_object);
+	if (!page)
+		return NULL;
+	page->shared = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+	if (!page->shared) {
+		kfree(page);
+		return NULL;
 	}
-	err = ffg_record_index(ctx, record);
-	if (err) {
-		kvfree(record);
-		return ERR_PTR(err);
+	return page;
+}
+
+static struct ffg_call_record *ffg_record_alloc(unsigned int count)
+{
+	unsigned int capacity = max(count, FFG_RECORD_GRANTS);
+	struct ffg_call_record *record;
+
+	record = kvzalloc(struct_size(record, grants, capacity), GFP_KERNEL_ACCOUNT);
+	if (record) {
+		record->capacity = capacity;
+		INIT_LIST_HEAD(&record->link);
 	}
 	return record;
 }
 
-/**
- * ffg_record_cancel() - undo ffg_record_new()
- * @ctx: context
- * @record: record
+/*
+ * A record that has rested: a thread that was in flight with its last owner must not meet
+ * another, so it takes its time, and is not taken while a line cites it.
  */
-void ffg_record_cancel(struct ffg_context *ctx, struct ffg_call_record *record)
+static struct ffg_call_record *ffg_record_reuse(struct ffg_context *ctx)
 {
-	xa_release(&ctx->records.table, record->index);
+	struct ffg_records *records = &ctx->records;
+	struct ffg_call_record *record;
+
+	if (records->rested <= FFG_RECORDS_REST && records->top < FFG_RECORDS_MAX)
+		return NULL;
+	list_for_each_entry(record, &records->resting, link) {
+		if (ffg_lines_cite(ctx, ffg_record_address(ctx, record->index)))
+			continue;
+		list_del_init(&record->link);
+		records->rested--;
+		return record;
+	}
+	return NULL;
+}
+
+/* Give a record its place: that of @old, or one that was never used. */
+static int ffg_record_place(struct ffg_context *ctx, struct ffg_call_record *record,
+			    const struct ffg_call_record *old)
+{
+	struct ffg_records *records = &ctx->records;
+	struct ffg_record_page **page, *spare = NULL;
+	int err = 0;
+
+	if (!old && records->top % FFG_RECORDS_PER_PAGE == 0) {
+		spare = ffg_record_page_new();
+		if (!spare)
+			return -ENOMEM;
+	}
+	mutex_lock(&ctx->lock);
+	record->index = old ? old->index : records->top;
+	page = &records->pages[record->index / FFG_RECORDS_PER_PAGE];
+	if (record->index == FFG_RECORDS_MAX) {
+		err = -EUSERS;
+		goto unlock;
+	}
+	if (!*page) {
+		/* Another thread took the last place of the page before. */
+		err = spare ? 0 : -EAGAIN;
+		if (err)
+			goto unlock;
+		WRITE_ONCE(*page, spare);
+		spare = NULL;
+	}
+	record->shared = (struct ffg_record *)page_address((*page)->shared) +
+			 record->index % FFG_RECORDS_PER_PAGE;
+	(*page)->record[record->index % FFG_RECORDS_PER_PAGE] = record;
+	if (!old)
+		records->top++;
+unlock:
+	mutex_unlock(&ctx->lock);
+	if (spare) {
+		__free_page(spare->shared);
+		kfree(spare);
+	}
+	return err;
+}
+
+/* A record with room for @count grants, in the place of @old if there is one. */
+static struct ffg_call_record *ffg_record_make(struct ffg_context *ctx, unsigned int count,
+					       struct ffg_call_record *old)
+{
+	struct ffg_call_record *record = ffg_record_alloc(count);
+	int err = -ENOMEM;
+
+	while (record) {
+		err = ffg_record_place(ctx, record, old);
+		if (!err) {
+			kvfree(old);
+			return record;
+		}
+		if (err != -EAGAIN)
+			break;
+	}
 	kvfree(record);
+	if (old) {
+		mutex_lock(&ctx->lock);
+		ffg_record_rest(ctx, old);
+		mutex_unlock(&ctx->lock);
+	}
+	return ERR_PTR(err);
 }
 
 /**
- * ffg_record_publish() - the record comes to life, stale
+ * ffg_record_new() - a record without an owner
+ * @ctx: context
+ * @count: number of its grants
+ *
+ * Return: the record, for ffg_record_publish() or ffg_record_rest(), or an ERR_PTR().
+ */
+struct ffg_call_record *ffg_record_new(struct ffg_context *ctx, unsigned int count)
+{
+	struct ffg_call_record *record;
+
+	mutex_lock(&ctx->lock);
+	record = ffg_record_reuse(ctx);
+	mutex_unlock(&ctx->lock);
+	if (!record || record->capacity < count)
+		record = ffg_record_make(ctx, count, record);
+	if (IS_ERR(record))
+		return record;
+	record->bound = false;
+	record->revoked = false;
+	record->count = count;
+	for (unsigned int i = 0; i < count; i++)
+		record->grants[i].record = record;
+	return record;
+}
+
+/**
+ * ffg_record_publish() - the record has an owner; it is stale
  * @ctx: context
  * @record: record
  * @user: the library's words
@@ -142,26 +219,31 @@ void ffg_record_publish(struct ffg_context *ctx, struct ffg_call_record *record,
 
 	record->serial = ++ctx->records.serial;
 	ctx->records.count++;
+	ffg_count_add(ctx, FFG_STAT_RECORDS, 1);
 	WRITE_ONCE(shared->word, ctx->pkru_all | FFG_WORD_STALE);
 	shared->index = record->index;
 	memcpy(shared->user, user, sizeof(shared->user));
 	WRITE_ONCE(shared->serial, record->serial);
-	/* The index is reserved: nothing is allocated. */
-	xa_store(&ctx->records.table, record->index, record, GFP_NOWAIT);
 }
 
 /**
- * ffg_record_remove() - the record is gone; its index is free
+ * ffg_record_rest() - the record has no owner any more, or never had one
  * @ctx: context
- * @record: record without grants; the caller frees it
+ * @record: record without grants
  *
  * The caller holds the arena mutex.
  */
-void ffg_record_remove(struct ffg_context *ctx, struct ffg_call_record *record)
+void ffg_record_rest(struct ffg_context *ctx, struct ffg_call_record *record)
 {
+	if (record->serial) {
+		ctx->records.count--;
+		ffg_count_add(ctx, FFG_STAT_RECORDS, -1);
+	}
+	record->serial = 0;
+	record->count = 0;
 	WRITE_ONCE(record->shared->serial, 0);
-	xa_erase(&ctx->records.table, record->index);
-	ctx->records.count--;
+	list_add_tail(&record->link, &ctx->records.resting);
+	ctx->records.rested++;
 }
 
 /**
@@ -174,9 +256,12 @@ void ffg_record_remove(struct ffg_context *ctx, struct ffg_call_record *record)
  */
 struct ffg_call_record *ffg_record_find(struct ffg_context *ctx, u32 index, u64 serial)
 {
-	struct ffg_call_record *record = xa_load(&ctx->records.table, index);
+	struct ffg_call_record *record;
 
-	return record && record->serial == serial ? record : NULL;
+	if (index >= ctx->records.top || !serial)
+		return NULL;
+	record = ffg_record_at(ctx, index);
+	return record->serial == serial ? record : NULL;
 }
 
 /**
@@ -189,11 +274,15 @@ struct ffg_call_record *ffg_record_find(struct ffg_context *ctx, u32 index, u64 
 struct ffg_call_record *ffg_record_running(struct ffg_context *ctx, const struct ffg_line *line)
 {
 	unsigned long offset = READ_ONCE(line->record) - ctx->records.base;
+	struct ffg_call_record *record;
 
 	if (READ_ONCE(line->tpkru) == FFG_LINE_IDLE || !ctx->records.base ||
 	    offset >= FFG_RECORDS_SIZE || offset % sizeof(struct ffg_record))
 		return NULL;
-	return xa_load(&ctx->records.table, offset >> FFG_RECORD_SHIFT);
+	if (offset >> FFG_RECORD_SHIFT >= ctx->records.top)
+		return NULL;
+	record = ffg_record_at(ctx, offset >> FFG_RECORD_SHIFT);
+	return record->serial ? record : NULL;
 }
 
 /**
@@ -216,11 +305,11 @@ static vm_fault_t ffg_records_fault(struct vm_fault *vmf)
 	struct vm_area_struct *vma = vmf->vma;
 	struct ffg_context *ctx = vma->vm_private_data;
 	unsigned long index = (vmf->address - vma->vm_start) >> PAGE_SHIFT;
-	struct page *page = READ_ONCE(ctx->records.pages[index]);
+	struct ffg_record_page *page = READ_ONCE(ctx->records.pages[index]);
 
 	if (!page)
 		return VM_FAULT_SIGSEGV;
-	return vmf_insert_pfn_prot(vma, vmf->address, page_to_pfn(page),
+	return vmf_insert_pfn_prot(vma, vmf->address, page_to_pfn(page->shared),
 				   ffg_vma_prot(vma, ctx->safe));
 }
 

@@ -4,7 +4,6 @@
 
 #include <linux/list.h>
 #include <linux/mm_types.h>
-#include <linux/xarray.h>
 #include <linux/ffiguard.h>
 
 struct ffg_context;
@@ -42,11 +41,12 @@ struct ffg_record_grant {
  * struct ffg_call_record - what the module keeps of a call record
  * @shared: what user space sees of it
  * @index: index in the record mapping
- * @serial: never reused
+ * @serial: never reused; 0 while nobody owns the record
+ * @capacity: room in @grants
  * @bound: a thread may have opened the slots of these grants
  * @revoked: the grants have ended
  * @retiring: stands in the batch that is being revoked
- * @next_gone: in the list of records to be freed
+ * @link: among the resting records
  * @count: length of @grants
  * @grants: grants
  *
@@ -56,27 +56,41 @@ struct ffg_call_record {
 	struct ffg_record *shared;
 	u32 index;
 	u64 serial;
+	unsigned int capacity;
 	bool bound;
 	bool revoked;
 	bool retiring;
-	struct ffg_call_record *next_gone;
+	struct list_head link;
 	unsigned int count;
 	struct ffg_record_grant grants[];
 };
 
 /**
+ * struct ffg_record_page - the records of one page of the mapping
+ * @shared: what user space sees
+ * @record: what the module keeps; under the arena mutex
+ */
+struct ffg_record_page {
+	struct page *shared;
+	struct ffg_call_record *record[FFG_RECORDS_PER_PAGE];
+};
+
+/**
  * struct ffg_records - the call records of a context
- * @pages: their shared memory; an entry is set once, under the arena mutex
- * @table: struct ffg_call_record by index; entries change under the arena mutex
- * @next: where the search for a free index goes on
+ * @pages: by page of the mapping; an entry is set once, under the arena mutex
+ * @top: records from this index on were never made
+ * @resting: records without an owner, the one that has rested longest first; they keep their
+ *	index, so that a new call costs no allocation
+ * @rested: length of @resting
  * @serial: serial of the last record
  * @base: address of the mapping, or 0
  * @count: records alive
  */
 struct ffg_records {
-	struct page **pages;
-	struct xarray table;
-	u32 next;
+	struct ffg_record_page **pages;
+	u32 top;
+	struct list_head resting;
+	unsigned int rested;
 	u64 serial;
 	unsigned long base;
 	unsigned int count;
@@ -88,10 +102,10 @@ void ffg_records_exit(struct ffg_context *ctx);
 int ffg_records_mmap(struct ffg_context *ctx, struct vm_area_struct *vma);
 
 struct ffg_call_record *ffg_record_new(struct ffg_context *ctx, unsigned int count);
-void ffg_record_cancel(struct ffg_context *ctx, struct ffg_call_record *record);
 void ffg_record_publish(struct ffg_context *ctx, struct ffg_call_record *record,
 			const u64 *user);
-void ffg_record_remove(struct ffg_context *ctx, struct ffg_call_record *record);
+void ffg_record_rest(struct ffg_context *ctx, struct ffg_call_record *record);
+struct ffg_call_record *ffg_record_at(struct ffg_context *ctx, u32 index);
 struct ffg_call_record *ffg_record_find(struct ffg_context *ctx, u32 index, u64 serial);
 struct ffg_call_record *ffg_record_running(struct ffg_context *ctx, const struct ffg_line *line);
 struct ffg_record_grant *ffg_record_grant_of(struct ffg_call_record *record, u64 handle);

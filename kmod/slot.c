@@ -19,6 +19,7 @@ void ffg_slots_init(struct ffg_slots *slots, u32 keys)
 		if (!(keys & 1U << key))
 			continue;
 		slot->key = key;
+		slots->index[key] = slots->count;
 		slots->all |= ffg_slot_bit(slot);
 		slots->count++;
 	}
@@ -45,34 +46,46 @@ void ffg_slot_touch(struct ffg_slots *slots, struct ffg_slot *slot)
 	slot->used = ++slots->clock;
 }
 
-/*
- * Is @a a better choice than @b?  What is dissolved anyway, then what is free, then the
- * coldest.
+/**
+ * ffg_slot_set_bound() - pages carry the slot's key from now on, or no longer
+ * @slots: table
+ * @slot: slot
+ * @bound: which
  */
-static bool ffg_slot_better(const struct ffg_slot *a, const struct ffg_slot *b, u32 must)
+void ffg_slot_set_bound(struct ffg_slots *slots, const struct ffg_slot *slot, bool bound)
 {
-	bool must_a = ffg_slot_bit(a) & must, must_b = ffg_slot_bit(b) & must;
-
-	if (must_a != must_b)
-		return must_a;
-	if (a->bound != b->bound)
-		return b->bound;
-	return a->used < b->used;
+	if (bound)
+		slots->bound |= ffg_slot_bit(slot);
+	else
+		slots->bound &= ~ffg_slot_bit(slot);
 }
 
-/* The best slot that is neither kept, held nor taken; -1: none. */
+/* Place of the lowest slot of a mask. */
+static unsigned int ffg_slot_lowest(const struct ffg_slots *slots, u32 mask)
+{
+	return slots->index[__builtin_ctz(mask) / 2];
+}
+
+/*
+ * The best slot that is neither kept, held nor taken; -1: none.  What is dissolved anyway
+ * is best, then what is free, then what is coldest.
+ */
 static int ffg_slot_best(const struct ffg_slots *slots, const struct ffg_slot_plan *plan)
 {
-	int best = -1;
+	u32 can = slots->all & ~(plan->keep | plan->held | plan->taken);
+	unsigned int best;
 
-	for (unsigned int i = 0; i < slots->count; i++) {
-		const struct ffg_slot *slot = &slots->slot[i];
-
-		if (ffg_slot_bit(slot) & (plan->keep | plan->held | plan->taken))
-			continue;
-		if (best < 0 || ffg_slot_better(slot, &slots->slot[best], plan->must))
+	if (!can)
+		return -1;
+	if (can & plan->must)
+		return ffg_slot_lowest(slots, can & plan->must);
+	if (can & ~slots->bound)
+		return ffg_slot_lowest(slots, can & ~slots->bound);
+	best = ffg_slot_lowest(slots, can);
+	for (unsigned int i = best + 1; i < slots->count; i++)
+		if (slots->slot[i].used < slots->slot[best].used &&
+		    can & ffg_slot_bit(&slots->slot[i]))
 			best = i;
-	}
 	return best;
 }
 

@@ -14,26 +14,28 @@
 /**
  * struct ffg_slot - one donated key
  * @key: protection key
- * @bound: pages carry it
  * @used: value of the clock when it was last bound or found bound
  */
 struct ffg_slot {
 	u8 key;
-	bool bound;
 	u64 used;
 };
 
 /**
  * struct ffg_slots - all of a context
  * @count: how many
+ * @bound: slots whose key pages carry
  * @all: their access-disable bits in PKRU; masks of slots are made of these bits
  * @clock: counts uses
+ * @index: place in @slot, by key
  * @slot: the slots
  */
 struct ffg_slots {
 	unsigned int count;
+	u32 bound;
 	u32 all;
 	u64 clock;
+	u8 index[16];
 	struct ffg_slot slot[FFG_SLOTS_MAX];
 };
 
@@ -64,6 +66,7 @@ struct ffg_slot_plan {
 
 void ffg_slots_init(struct ffg_slots *slots, u32 keys);
 u32 ffg_slot_bit(const struct ffg_slot *slot);
+void ffg_slot_set_bound(struct ffg_slots *slots, const struct ffg_slot *slot, bool bound);
 void ffg_slot_touch(struct ffg_slots *slots, struct ffg_slot *slot);
 int ffg_slot_plan(const struct ffg_slots *slots, struct ffg_slot_plan *plan);
 

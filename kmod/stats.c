@@ -8,6 +8,18 @@
 static DEFINE_PER_CPU(struct ffg_counters, ffg_counters_total);
 
 /**
+ * ffg_count_add() - more, or less
+ * @ctx: context
+ * @stat: of what
+ * @n: how many more
+ */
+void ffg_count_add(struct ffg_context *ctx, enum ffg_stat stat, s64 n)
+{
+	this_cpu_add(ctx->stats->count[stat], n);
+	this_cpu_add(ffg_counters_total.count[stat], n);
+}
+
+/**
  * ffg_count() - one more
  * @ctx: context
  * @stat: of what
@@ -49,13 +61,9 @@ int ffg_stats(struct ffg_context *ctx, struct ffg_stats *arg)
 	arg->objects = now[FFG_OBJECTS];
 	arg->frames = now[FFG_FRAMES];
 	arg->tables = now[FFG_TABLES];
-	mutex_lock(&ctx->lock);
-	arg->records = ctx->records.count;
-	arg->lines = ctx->lines.count;
-	arg->quarantined = 0;
-	for (int i = 0; i < FFG_CLASSES; i++)
-		arg->quarantined += ctx->arena.classes[i].quarantine_count;
-	mutex_unlock(&ctx->lock);
+	arg->records = ffg_sum(counters, FFG_STAT_RECORDS);
+	arg->lines = ffg_sum(counters, FFG_STAT_LINES);
+	arg->quarantined = ffg_sum(counters, FFG_STAT_QUARANTINED);
 	arg->allocs = ffg_sum(counters, FFG_STAT_ALLOCS);
 	arg->frees = ffg_sum(counters, FFG_STAT_FREES);
 	arg->grants = ffg_sum(counters, FFG_STAT_GRANTS);

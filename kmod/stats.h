@@ -25,6 +25,10 @@ enum ffg_stat {
 	FFG_STAT_VIOLATIONS,
 	FFG_STAT_DAMAGES,
 	FFG_STAT_IPIS,
+	/* These go down, too; only their sum over all CPUs means something. */
+	FFG_STAT_RECORDS,
+	FFG_STAT_LINES,
+	FFG_STAT_QUARANTINED,
 	FFG_STATS
 };
 
@@ -33,6 +37,7 @@ struct ffg_counters {
 };
 
 void ffg_count(struct ffg_context *ctx, enum ffg_stat stat);
+void ffg_count_add(struct ffg_context *ctx, enum ffg_stat stat, s64 n);
 int ffg_stats(struct ffg_context *ctx, struct ffg_stats *arg);
 
 #endif /* FFG_STATS_H */

@@ -25,7 +25,7 @@ static u32 mask_of(const struct ffg_slots *slots, unsigned int numbers)
 
 static void bind(struct ffg_slots *slots, unsigned int number)
 {
-	slots->slot[number].bound = true;
+	ffg_slot_set_bound(slots, &slots->slot[number], true);
 	ffg_slot_touch(slots, &slots->slot[number]);
 }
 
@@ -39,7 +39,7 @@ TEST(donated_keys_become_slots)
 	EXPECT_EQ(7, slots.slot[1].key);
 	EXPECT_EQ(15, slots.slot[2].key);
 	EXPECT_EQ(1U << 6 | 1U << 14 | 1U << 30, slots.all);
-	EXPECT_FALSE(slots.slot[0].bound || slots.slot[1].bound || slots.slot[2].bound);
+	EXPECT_EQ(0, slots.bound);
 
 	ffg_slots_init(&slots, 0);
 	EXPECT_EQ(0, slots.count);

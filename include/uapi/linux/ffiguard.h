@@ -91,8 +91,8 @@
  * @reserved: must be 0
  * @features: in: bits that the caller cannot do without (-EOPNOTSUPP if one is
  *	missing); out: all bits that the module offers
- * @arena_size: in: bytes of address space for the arena, a multiple of 2 MiB,
- *	or 0 for the default; out: what was chosen, the length to mmap
+ * @arena_size: in: bytes of address space for the arena, a multiple of 2 MiB of at
+ *	least 4 MiB, or 0 for the default; out: what was chosen, the length to mmap
  * @lines_size: out: length of both line mappings
  * @records_size: out: length of the record mapping
  *
@@ -548,7 +548,7 @@ struct ffg_fault {
  * @objects: alive now
  * @frames: pages held by objects now
  * @tables: page-table pages of the arena now
- * @records: alive now, of the context in either case, as the next two
+ * @records: alive now
  * @lines: attached now
  * @quarantined: freed addresses not yet given out again
  * @allocs: objects allocated
