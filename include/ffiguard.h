@@ -170,9 +170,9 @@ FFG_API void *ffg_object_alloc(struct ffg_context *context, size_t length, unsig
 FFG_API void *ffg_object_alloc_aligned(struct ffg_context *context, size_t length, size_t align,
 				       unsigned int flags);
 /**
- * ffg_object_alloc_batch() - all of @objects (length, align, flags in
+ * ffg_object_alloc_batch() - all of @objects or none
  *
- * Object, address out) or none.
+ * In: length, align, flags of each; out: object, address.
  */
 FFG_API int ffg_object_alloc_batch(struct ffg_context *context, struct ffg_object_desc *objects,
 				   unsigned int count);
@@ -342,14 +342,20 @@ FFG_API int ffg_call_free(struct ffg_call *call);
  */
 #define FFG_INVOKE(call, prototype, result, ...) __extension__ ({		\
 	struct ffg_call *ffg_call_ = (call);					\
-	*(result) = ((__typeof__(&(prototype)))ffg_call_entry(ffg_call_))(__VA_ARGS__); \
-	ffg_call_error(ffg_call_); })
+	__typeof__(&(prototype)) ffg_entry_ =					\
+		(__typeof__(&(prototype)))ffg_call_entry(ffg_call_);		\
+	if (ffg_entry_)								\
+		*(result) = ffg_entry_(__VA_ARGS__);				\
+	ffg_entry_ ? ffg_call_error(ffg_call_) : ffg_error(); })
 
 /** FFG_INVOKE_VOID() - the same for a function that returns nothing */
 #define FFG_INVOKE_VOID(call, prototype, ...) __extension__ ({			\
 	struct ffg_call *ffg_call_ = (call);					\
-	((__typeof__(&(prototype)))ffg_call_entry(ffg_call_))(__VA_ARGS__);	\
-	ffg_call_error(ffg_call_); })
+	__typeof__(&(prototype)) ffg_entry_ =					\
+		(__typeof__(&(prototype)))ffg_call_entry(ffg_call_);		\
+	if (ffg_entry_)								\
+		ffg_entry_(__VA_ARGS__);					\
+	ffg_entry_ ? ffg_call_error(ffg_call_) : ffg_error(); })
 
 /* ---- violations ---- */
 

@@ -140,6 +140,14 @@ static int ffg_fault_rebind(struct ffg_context *ctx, u32 index, u64 serial, u32 
 		if (valid)
 			return 0;
 	}
+	/* The call goes on, if at all, with nothing open. */
+	mutex_lock(&ctx->lock);
+	line = ffg_line_current(ctx);
+	if (line) {
+		*pkru = line->tpkru | ctx->pkru_all;
+		WRITE_ONCE(line->fpkru, *pkru);
+	}
+	mutex_unlock(&ctx->lock);
 	return err ?: -EBUSY;
 }
 

@@ -166,19 +166,17 @@ int ffg_gate_bind(const struct ffg_record *record, unsigned int attempt)
 		.record = record->index,
 		.serial = record->serial,
 	};
+	unsigned int interrupted = 0;
 	int error;
 
 	if (!context)
 		return FFG_E_INVAL;
-	/*
-	 * Whoever waits for what the failed attempt held must not sleep on it while this thread
-	 * does.
-	 */
-	if (ffg_gate_line->wake)
-		ffg_gate_wake();
 	if (attempt > GATE_BIND_ATTEMPTS)
 		return FFG_E_BUSY;
-	error = ffg_sys_ioctl(context, FFG_IOC_BIND, &bind);
+	/* A signal ends the wait; its handler has run.  A storm of them must not wait for ever. */
+	do {
+		error = ffg_sys_ioctl(context, FFG_IOC_BIND, &bind);
+	} while (error == EINTR && interrupted++ < GATE_BIND_SIGNALS);
 	switch (error) {
 	case 0:
 		return 0;
@@ -187,6 +185,7 @@ int ffg_gate_bind(const struct ffg_record *record, unsigned int attempt)
 		return FFG_E_REVOKED;
 	case EBUSY:
 	case EDEADLK:
+	case EINTR:
 		return FFG_E_BUSY;
 	case EKEYREVOKED:
 		return FFG_E_KEY_LOST;

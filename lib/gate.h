@@ -78,6 +78,8 @@
 
 /* Attempts to make a stale record valid before the entry gives up. */
 #define GATE_BIND_ATTEMPTS	64
+/* Waits for a slot that signals may cut short. */
+#define GATE_BIND_SIGNALS	256
 
 #ifndef __ASSEMBLER__
 

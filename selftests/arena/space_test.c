@@ -158,10 +158,10 @@ TEST_F(space, used_up)
 	unsigned int made = 0;
 	int err;
 
-	/* An arena of two units: 32 small objects. */
+	/* An arena of three units, the first of which stays empty: 32 small objects. */
 	raw_close(raw);
 	*raw = (struct raw){ .fd = raw_device() };
-	ASSERT_EQ(0, raw_hello(raw, 4 << 20));
+	ASSERT_EQ(0, raw_hello(raw, 6 << 20));
 	ASSERT_EQ(0, raw_keys(raw, 2));
 	ASSERT_EQ(0, raw_map(raw));
 	EXPECT_EQ(-ENOSPC, raw_alloc(raw, 4 << 20, 0, &self->desc[0]));

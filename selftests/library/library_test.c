@@ -264,6 +264,7 @@ TEST_F(library, damage)
 
 TEST_F(library, grants)
 {
+	long value = 7;
 	struct ffg_call *call = scene_call(&self->scene, "form_poke", "i(pi)");
 	unsigned char *object = scene_object(&self->scene, 100, 0), *many[FFG_GRANTS_MAX + 1];
 	int x;
@@ -288,6 +289,9 @@ TEST_F(library, grants)
 	ASSERT_NE(NULL, ffg_call_entry(call));
 	EXPECT_EQ(FFG_E_BUSY, ffg_object_free(self->context, object));
 	EXPECT_EQ(0, ffg_call_revoke(call));
+	/* There is no entry that could be called. */
+	EXPECT_EQ(FFG_E_REVOKED, FFG_INVOKE(call, labs, &value, 1L));
+	EXPECT_EQ(7, value);
 	EXPECT_EQ(FFG_E_REVOKED, ffg_call_grant(call, many[FFG_GRANTS_MAX], 10, FFG_IN));
 	EXPECT_EQ(0, ffg_object_free(self->context, object));
 	EXPECT_EQ(0, ffg_call_reset(call));

@@ -2,31 +2,33 @@
 /* The ioctls as a table, and a valid argument for each. */
 #include "command.h"
 
-#define COMMAND(which, type, needs, known, reserved_at)			\
+#define COMMAND(which, type, needs, known, reserved_at, ...)		\
 	[which] = {							\
 		.number = FFG_IOC_##which,				\
 		.size = sizeof(struct type),				\
 		.state = needs,						\
 		.flags = known,						\
 		.reserved = reserved_at,				\
+		__VA_ARGS__						\
 	}
 
 const struct command commands[COMMANDS] = {
 	COMMAND(HELLO, ffg_hello, STATE_OPEN, 0, offsetof(struct ffg_hello, reserved)),
-	COMMAND(KEYS, ffg_keys, STATE_HELLO, 0, 0),
+	COMMAND(KEYS, ffg_keys, STATE_HELLO, 0, 0, .silent = true),
 	COMMAND(LIMITS, ffg_limits, STATE_HELLO, FFG_LIMITS_SET, 0),
 	COMMAND(LINE_ATTACH, ffg_line_attach, STATE_KEYS, 0,
 		offsetof(struct ffg_line_attach, reserved)),
-	COMMAND(LINE_DETACH, ffg_line_detach, STATE_KEYS, 0, 0),
+	COMMAND(LINE_DETACH, ffg_line_detach, STATE_KEYS, 0, 0, .silent = true),
 	COMMAND(OBJECT_ALLOC, ffg_object_alloc, STATE_KEYS, 0,
-		offsetof(struct ffg_object_alloc, reserved)),
+		offsetof(struct ffg_object_alloc, reserved), .silent = true),
 	COMMAND(OBJECT_FREE, ffg_object_batch, STATE_KEYS, 0, 0),
 	COMMAND(OBJECT_CHECK, ffg_object_batch, STATE_KEYS, 0, 0),
 	COMMAND(OBJECT_QUERY, ffg_object_query, STATE_KEYS, 0, 0),
 	COMMAND(GRANT, ffg_grant, STATE_KEYS, FFG_BIND_NOW | FFG_BIND_WAIT, 0),
-	COMMAND(BIND, ffg_bind, STATE_KEYS, FFG_BIND_WAIT, offsetof(struct ffg_bind, reserved)),
+	COMMAND(BIND, ffg_bind, STATE_KEYS, FFG_BIND_WAIT, offsetof(struct ffg_bind, reserved),
+		.silent = true),
 	COMMAND(REVOKE, ffg_revoke, STATE_KEYS, FFG_REVOKE_KEEP, 0),
-	COMMAND(WAKE, ffg_wake, STATE_KEYS, 0, 0),
+	COMMAND(WAKE, ffg_wake, STATE_KEYS, 0, 0, .silent = true),
 	COMMAND(FAULT, ffg_fault, STATE_KEYS, 0, 0),
 	COMMAND(STATS, ffg_stats, STATE_HELLO, FFG_STATS_TOTAL, 0),
 };

@@ -40,6 +40,7 @@ enum command_which {
  * @state: what it needs
  * @flags: flags that it knows
  * @reserved: offset of a member that must be 0, or 0
+ * @silent: it does not change its structure, which may be read-only
  */
 struct command {
 	unsigned long number;
@@ -47,6 +48,7 @@ struct command {
 	enum command_state state;
 	uint32_t flags;
 	size_t reserved;
+	bool silent;
 };
 
 extern const struct command commands[COMMANDS];

@@ -201,6 +201,10 @@ TEST_F(command, read_only_argument)
 	PREPARE();
 	*page = self->argument;
 	ASSERT_EQ(0, mprotect(page, sizeof(*page), PROT_READ));
+	if (self->command->silent) {
+		ASSERT_EQ(0, ISSUE(page));
+		return;
+	}
 	if (self->command->state != STATE_OPEN)
 		ASSERT_EQ(0, raw_stats(&self->scene.raw, 0, &before));
 	EXPECT_EQ(-EFAULT, ISSUE(page));

@@ -21,6 +21,8 @@
  *    than the kernel knows is accepted if the bytes that it does not know are
  *    zero (-E2BIG otherwise); a smaller one is filled up with zeroes, down to the
  *    first published size (-EINVAL below).  What comes back is cut to @size.
+ *  - A structure whose command answers in it has to be writable (-EFAULT, and the command
+ *    does not run); those of KEYS, LINE_DETACH, OBJECT_ALLOC, BIND and WAKE are only read.
  *  - Unknown flags and non-zero reserved members are -EINVAL, unknown commands
  *    -ENOTTY.  A failed command changes nothing.
  *  - Arrays are passed as a 64-bit user address and a count of at most
