@@ -62,11 +62,12 @@ TEST_F(state, hello_refuses)
 	EXPECT_EQ(-EINVAL, hello(fd, FFG_API_LEVEL, 0, 1));
 	EXPECT_EQ(-EINVAL, hello(fd, FFG_API_LEVEL, 0, 4096));
 	EXPECT_EQ(-EINVAL, hello(fd, FFG_API_LEVEL, 0, (2 << 20) + 4096));
+	EXPECT_EQ(-EINVAL, hello(fd, FFG_API_LEVEL, 0, 2 << 20));
 	EXPECT_EQ(-EINVAL, hello(fd, FFG_API_LEVEL, 0, 1ULL << 60));
 	EXPECT_EQ(-EINVAL, hello(fd, FFG_API_LEVEL, 0, ~0ULL));
 	EXPECT_EQ(-EINVAL, hello(fd, FFG_API_LEVEL, 0, 1ULL << 63));
 	/* None of them left anything behind. */
-	EXPECT_EQ(0, hello(fd, FFG_API_LEVEL, FFG_FEATURE_THREAD_STRIP, 2 << 20));
+	EXPECT_EQ(0, hello(fd, FFG_API_LEVEL, FFG_FEATURE_THREAD_STRIP, 4 << 20));
 	EXPECT_EQ(-EALREADY, hello(fd, FFG_API_LEVEL, 0, 0));
 }
 
