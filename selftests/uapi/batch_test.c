@@ -226,10 +226,14 @@ TEST_F(batch, free_all_or_nothing)
 		};
 
 		for (unsigned int j = 0; j < sizeof(bad) / sizeof(bad[0]); j++) {
+			bool good = false;	/* by chance: handles are given out at random */
+
+			for (unsigned int k = 0; k < 16; k++)
+				good |= bad[j] == self->handles[k] && bad[j] != freed;
+			if (good)
+				continue;
 			memcpy(handles, self->handles, sizeof(handles));
 			handles[places[i]] = bad[j];
-			if (bad[j] == self->handles[1])
-				continue;	/* a good one by chance */
 			EXPECT_EQ(-ENOENT, raw_free_batch(raw, handles, 10))
 				TH_LOG("bad %u at %d", j, places[i]);
 			EXPECT_EQ(-ENOENT, raw_check_batch(raw, handles, 10));
