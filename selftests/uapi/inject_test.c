@@ -133,8 +133,8 @@ TEST_F(inject, every_allocation)
 		if (!err)
 			continue;	/* it could do without */
 		/*
-		 * Copies from and to user space fail in their turn. The last of them tells the answer:
-		 * the command has run then.
+		 * Copies from and to user space fail in their turn. The last of them tells the
+		 * answer: the command has run then.
 		 */
 		if (err == -EFAULT)
 			continue;
