@@ -286,8 +286,9 @@ int ffg_object_alloc(struct ffg_context *ctx, struct ffg_object_alloc *arg)
 
 	if (arg->flags || arg->reserved)
 		return -EINVAL;
+	/* Not mapped yet, or not any more: it was marked dead before. */
 	if (!READ_ONCE(ctx->arena.vma))
-		return -ENODATA;
+		return READ_ONCE(ctx->dead) ? -ESHUTDOWN : -ENODATA;
 	desc = ffg_batch_in(arg->objects, arg->count, sizeof(*desc));
 	if (IS_ERR(desc))
 		return PTR_ERR(desc);
