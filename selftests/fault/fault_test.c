@@ -80,7 +80,6 @@ TEST_F(fault, not_ours)
 {
 	const void *const others[] = {
 		self, (void *)0, (void *)~0UL, (void *)0xffff888000000000UL,
-		self->raw.arena + self->raw.hello.arena_size,
 	};
 
 	ENTER(0, 100, BOTH);
@@ -93,6 +92,50 @@ TEST_F(fault, not_ours)
 	}
 	ASSERT_EQ(0, raw_stats(&self->raw, 0, &self->before));
 	EXPECT_EQ(0, self->before.violations);
+}
+
+/*
+ * The bytes before and behind the arena. What lies there is the kernel's choice, unless a test
+ * chooses: memory that is not ours, nothing, or the records.
+ */
+TEST_F(fault, beside_the_arena)
+{
+	const int anonymous = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	struct raw *raw = &self->raw;
+	char *room, *end;
+
+	raw_close(raw);
+	*raw = (struct raw){ .fd = raw_device() };
+	ASSERT_EQ(0, raw_hello(raw, 64 << 20));
+	ASSERT_EQ(0, raw_keys(raw, 4));
+	room = mmap(NULL, (66 << 20) + raw->hello.records_size, PROT_NONE, anonymous, -1, 0);
+	ASSERT_NE(MAP_FAILED, room);
+	room += RAW_PAGE;
+	ASSERT_EQ(room, mmap(room, raw->hello.arena_size, PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_FIXED | MAP_NORESERVE, raw->fd, FFG_MMAP_ARENA));
+	raw->arena = room;
+	end = room + raw->hello.arena_size;
+	for (int what = 0; what < 3; what++) {
+		if (what == 1) {
+			ASSERT_EQ(0, munmap(end, RAW_PAGE));
+			ASSERT_EQ(0, munmap(room - RAW_PAGE, RAW_PAGE));
+		} else if (what == 2) {
+			raw->records = mmap(end, raw->hello.records_size, PROT_READ,
+					    MAP_SHARED | MAP_FIXED, raw->fd, FFG_MMAP_RECORDS);
+			ASSERT_EQ(end, (void *)raw->records);
+		}
+		ASSERT_EQ(0, raw_fault(raw, room - 1, FFG_ACCESS_READ, 0, &self->fault));
+		EXPECT_EQ(FFG_VERDICT_NOT_OURS, self->fault.verdict);
+		EXPECT_EQ(FFG_WHERE_OUTSIDE, self->fault.where);
+		ASSERT_EQ(0, raw_fault(raw, room, FFG_ACCESS_READ, 0, &self->fault));
+		EXPECT_EQ(FFG_WHERE_UNUSED, self->fault.where);
+		ASSERT_EQ(0, raw_fault(raw, end - 1, FFG_ACCESS_READ, 0, &self->fault));
+		EXPECT_EQ(FFG_WHERE_UNUSED, self->fault.where);
+		ASSERT_EQ(0, raw_fault(raw, end, FFG_ACCESS_READ, 0, &self->fault));
+		EXPECT_EQ(what == 2 ? FFG_VERDICT_VIOLATION : FFG_VERDICT_NOT_OURS,
+			  self->fault.verdict);
+		EXPECT_EQ(what == 2 ? FFG_WHERE_CONTROL : FFG_WHERE_OUTSIDE, self->fault.where);
+	}
 }
 
 TEST_F(fault, not_granted)
