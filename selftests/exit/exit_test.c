@@ -444,20 +444,29 @@ static void end_wait(struct child *child)
 	}
 }
 
+/* Not at once would be at the end of the wait: 900 ms later. On a busy host some take long. */
 TEST_F(exit, killed_while_it_waits)
 {
-	pid_t pid = BEGIN(end_wait);
-	struct timespec begun, ended;
-	int status;
+	double shortest = 20;
 
-	usleep(200000);
-	clock_gettime(CLOCK_MONOTONIC, &begun);
-	ASSERT_EQ(0, kill(pid, SIGKILL));
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	clock_gettime(CLOCK_MONOTONIC, &ended);
-	ASSERT_TRUE(WIFSIGNALED(status)) TH_LOG("status %x", status);
-	EXPECT_GT(1, ended.tv_sec - begun.tv_sec + (ended.tv_nsec - begun.tv_nsec) / 1e9);
-	EXPECT_TRUE(nothing_left(&self->before));
+	for (int round = 0; round < 5; round++) {
+		pid_t pid = BEGIN(end_wait);
+		struct timespec begun, ended;
+		double took;
+		int status;
+
+		usleep(50000);
+		clock_gettime(CLOCK_MONOTONIC, &begun);
+		ASSERT_EQ(0, kill(pid, SIGKILL));
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		clock_gettime(CLOCK_MONOTONIC, &ended);
+		ASSERT_TRUE(WIFSIGNALED(status)) TH_LOG("status %x", status);
+		EXPECT_TRUE(nothing_left(&self->before));
+		took = ended.tv_sec - begun.tv_sec + (ended.tv_nsec - begun.tv_nsec) / 1e9;
+		if (took < shortest)
+			shortest = took;
+	}
+	EXPECT_GT(0.7, shortest);
 }
 
 /* The OOM killer takes a process that is at work in the module. */
