@@ -14,7 +14,7 @@
 
 #include "death.h"
 
-#define DEATH_SECONDS	20
+#define DEATH_SECONDS	60
 
 /* Reads until all writers are gone, or for DEATH_SECONDS: a grandchild may keep the pipe. */
 static void collect(struct death *death, int fd)
