@@ -23,7 +23,7 @@
 #define CHILD_DIED	43		/* the grandchild died of SIGSEGV */
 
 enum trigger {
-	ON_OPEN,			/* nothing more to do: wait a little */
+	ON_OPEN,			/* nothing more to do: wait for it */
 	ON_CLOSE,			/* ffg_domain_close() */
 	ON_EXIT,			/* exit() with the domain open */
 	ON_QUICK_EXIT,
@@ -95,6 +95,7 @@ static void timer_first(void)
 static void pull_trigger(const struct scene *s, const struct entry *e, int (*arm)(const char *))
 {
 	struct thread_data data = { s, e, arm };
+	volatile int *done;
 	void (*foreign_raise)(void);
 	pthread_t thread;
 	pid_t child;
@@ -103,7 +104,11 @@ static void pull_trigger(const struct scene *s, const struct entry *e, int (*arm
 	switch (e->trigger) {
 	case ON_OPEN:
 	case ON_TRUSTED_TIMER:
-		usleep(300000);
+		/* Ten seconds at most: the host may be busy. */
+		done = ffg_domain_symbol(s->domain, "entry_done");
+		SCENE_CHECK(done);
+		for (int i = 0; !*done && i < 1000; i++)
+			usleep(10000);
 		break;
 	case ON_CLOSE:
 		SCENE_CHECK(ffg_domain_close(s->domain) == 0);
