@@ -35,19 +35,13 @@ void ffg_arena_init(struct ffg_context *ctx)
 	}
 }
 
-/* Is there nobody but the caller who could unmap something? */
-static bool ffg_arena_alone(struct mm_struct *mm)
-{
-	return thread_group_empty(current) && atomic_read(&mm->mm_users) == 1;
-}
-
 /**
  * ffg_arena_enter() - take the locks under which PTEs of the arena may change
  * @ctx: context
  *
  * mmap_lock (read), then the arena mutex.  munmap() takes the VMA out of the mm before it
  * goes on with mmap_lock downgraded to read, and frees page tables then: a VMA that the mm
- * does not know any more must not be touched.
+ * does not know any more must not be touched.  A caller that is alone is not in munmap().
  *
  * Return: 0; -EINTR, -ENODATA before the arena is mapped, or -ESHUTDOWN, with no lock held.
  */
@@ -63,7 +57,7 @@ int ffg_arena_enter(struct ffg_context *ctx)
 		err = -ESHUTDOWN;
 	else if (!arena->vma)
 		err = -ENODATA;
-	else if (!ffg_arena_alone(ctx->mm) && vma_lookup(ctx->mm, arena->base) != arena->vma)
+	else if (!ffg_context_alone(ctx) && vma_lookup(ctx->mm, arena->base) != arena->vma)
 		err = -ESHUTDOWN;
 	if (err)
 		ffg_arena_leave(ctx);

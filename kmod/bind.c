@@ -212,22 +212,24 @@ static int ffg_bind_plan(struct ffg_context *ctx, struct ffg_call_record *record
 }
 
 /*
- * Steps 1 to 3 for the slots of a plan, and those whose bindings are in the way.  Returns
- * what is held.
+ * Steps 1 to 3 for the slots of a plan, and those whose bindings are in the way.  No word
+ * cites a slot that is not bound, but a thread that was in time may still have it open.
+ * Returns what is held.
  */
-static u32 ffg_bind_clear(struct ffg_context *ctx, u32 slots)
+static u32 ffg_bind_clear(struct ffg_context *ctx, const struct ffg_line *own, u32 slots)
 {
+	slots &= ctx->slots.bound;
 	while (slots)
 		ffg_binding_stale(ffg_binding_pop(ctx, &slots));
 	ffg_lines_barrier(ctx);
-	return ffg_lines_held(ctx);
+	return ffg_lines_held(ctx, own);
 }
 
 /* Steps 4 and 5. */
 static void ffg_bind_commit(struct ffg_context *ctx, struct ffg_call_record *record,
 			    const struct ffg_slot_plan *plan)
 {
-	u32 leave = plan->taken | plan->must;
+	u32 leave = (plan->taken | plan->must) & ctx->slots.bound;
 	unsigned int next = 0;
 
 	while (leave)
@@ -265,8 +267,12 @@ static void ffg_bind_publish(struct ffg_context *ctx, struct ffg_call_record *re
 	WRITE_ONCE(record->shared->word, word);
 }
 
-/* Bind now or say -EBUSY.  The caller holds mmap_lock (read) and the arena mutex. */
-static int ffg_bind_try(struct ffg_context *ctx, struct ffg_call_record *record)
+/*
+ * Bind now or say -EBUSY.  @own: the caller's line or NULL.  The caller holds mmap_lock
+ * (read) and the arena mutex.
+ */
+static int ffg_bind_try(struct ffg_context *ctx, const struct ffg_line *own,
+			struct ffg_call_record *record)
 {
 	struct ffg_slot_plan plan;
 	u32 held;
@@ -278,12 +284,12 @@ static int ffg_bind_try(struct ffg_context *ctx, struct ffg_call_record *record)
 	 * A first look, to choose well, if there are others; only what is seen behind the
 	 * barrier counts.
 	 */
-	held = ctx->lines.count > 1 ? ffg_lines_held(ctx) : 0;
+	held = ctx->lines.count > 1 ? ffg_lines_held(ctx, own) : 0;
 	for (int tries = 0; ; tries++) {
 		err = ffg_bind_plan(ctx, record, held, &plan);
 		if (err || !(plan.taken | plan.must))
 			break;
-		held = ffg_bind_clear(ctx, plan.taken | plan.must);
+		held = ffg_bind_clear(ctx, own, plan.taken | plan.must);
 		if (!(held & (plan.taken | plan.must)))
 			break;
 		if (tries == FFG_BIND_TRIES)
@@ -324,7 +330,7 @@ static int ffg_bind_once(struct ffg_context *ctx, u32 index, u64 serial, bool wa
 	else if (!ffg_keys_usable(ctx->mm, ctx->keys))
 		err = -EKEYREVOKED;
 	else
-		err = ffg_bind_try(ctx, record);
+		err = ffg_bind_try(ctx, line, record);
 
 	if (err == -EBUSY && wait && !ffg_bind_may_wait(line)) {
 		err = -EDEADLK;
@@ -335,7 +341,7 @@ static int ffg_bind_once(struct ffg_context *ctx, u32 index, u64 serial, bool wa
 		 */
 		ffg_lines_ask_wake(ctx);
 		ffg_lines_barrier(ctx);
-		err = ffg_bind_try(ctx, record);
+		err = ffg_bind_try(ctx, line, record);
 		*wakes = ctx->wakes;
 	}
 	ffg_arena_leave(ctx);

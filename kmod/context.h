@@ -5,6 +5,7 @@
 #include <linux/mm_types.h>
 #include <linux/mutex.h>
 #include <linux/rculist.h>
+#include <linux/sched/signal.h>
 #include <linux/wait.h>
 #include <linux/xarray.h>
 #include <linux/ffiguard.h>
@@ -98,6 +99,27 @@ static inline bool ffg_context_ready(const struct ffg_context *ctx)
 {
 	/* Pairs with the release in ffg_context_keys(). */
 	return smp_load_acquire(&ctx->safe);
+}
+
+/**
+ * ffg_context_alone() - does nobody but the caller run on the mm?
+ * @ctx: context; its mm is the caller's
+ *
+ * Whoever runs user code or does its work on the mm holds one of mm_users for as long: other
+ * threads, processes made with CLONE_VM, io_uring's and vhost's workers.  So if there is one
+ * user it is the caller, and since only a user of the mm can make another one it stays so
+ * until the caller is back in user space: what is true here is true for the whole ioctl.
+ * Others may take and drop a reference to look at the memory; they run no code of it, and
+ * make this false.
+ *
+ * Everything that was stored by threads that are gone by now can be seen: they dropped their
+ * reference after it.
+ *
+ * Return: true if so.
+ */
+static inline bool ffg_context_alone(const struct ffg_context *ctx)
+{
+	return thread_group_empty(current) && atomic_read_acquire(&ctx->mm->mm_users) == 1;
 }
 
 int ffg_context_hello(struct ffg_context *ctx, struct ffg_hello *arg);

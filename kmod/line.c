@@ -144,18 +144,22 @@ static u32 ffg_workers_held(struct ffg_context *ctx)
 /**
  * ffg_lines_held() - slots that some thread may have open
  * @ctx: context
+ * @own: line of the calling thread, or NULL
  *
- * Exact for what was stored before the last ffg_lines_barrier().  The caller holds the
+ * Exact for what was stored before the last ffg_lines_barrier().  If the caller is alone the
+ * only line of a living thread is its own, and there are no workers.  The caller holds the
  * arena mutex.
  *
  * Return: a mask of slots.
  */
-u32 ffg_lines_held(struct ffg_context *ctx)
+u32 ffg_lines_held(struct ffg_context *ctx, const struct ffg_line *own)
 {
 	u32 held = 0;
 
 	if (FFG_MUTANT(HELD_SCAN))
 		return 0;
+	if (ffg_context_alone(ctx))
+		return own ? ffg_line_held(ctx, own) : 0;
 	rcu_read_lock();
 	for (unsigned int i = 0; i < ctx->lines.top; i++) {
 		u32 mine = ctx->lines.owner[i] ? ffg_line_held(ctx, ffg_line_at(ctx, i)) : 0;
@@ -236,13 +240,13 @@ static void ffg_lines_ipi(void *unused)
  *
  * And all that the caller stored is seen by what they load afterwards.  CPUs outside the
  * mask pass a full barrier when they switch to the mm.  TLB flushes do not serve: the
- * kernel may leave CPUs out.
+ * kernel may leave CPUs out.  A caller that is alone has nobody to interrupt.
  */
 void ffg_lines_barrier(struct ffg_context *ctx)
 {
 	/* Stale words before the look at the lines; pairs with the interrupt on the others. */
 	smp_mb();
-	if (FFG_MUTANT(IPI))
+	if (FFG_MUTANT(IPI) || ffg_context_alone(ctx))
 		return;
 	preempt_disable();
 	smp_call_function_many(mm_cpumask(ctx->mm), ffg_lines_ipi, NULL, true);

@@ -48,7 +48,7 @@ int ffg_lines_alloc(struct ffg_context *ctx);
 void ffg_lines_exit(struct ffg_context *ctx);
 int ffg_lines_mmap(struct ffg_context *ctx, struct vm_area_struct *vma, unsigned int which);
 struct ffg_line *ffg_line_current(struct ffg_context *ctx);
-u32 ffg_lines_held(struct ffg_context *ctx);
+u32 ffg_lines_held(struct ffg_context *ctx, const struct ffg_line *own);
 u32 ffg_lines_holder(struct ffg_context *ctx, u32 bit);
 void ffg_lines_wake(struct ffg_context *ctx, struct ffg_line *line);
 void ffg_lines_ask_wake(struct ffg_context *ctx);
