@@ -12,53 +12,74 @@
 #include "object.h"
 #include "trace.h"
 
-/* Calls with up to this many grants need no memory for them on the way. */
-#define FFG_GRANTS_FEW	4
-
 #define FFG_USER_WORDS	ARRAY_SIZE(((struct ffg_record *)0)->user)
 
-/* Check what does not need the objects. */
-static int ffg_grant_valid(const struct ffg_grant_desc *desc, u32 count)
+/* Copy the grants of a record in, which nobody else knows yet. */
+static int ffg_grant_in(struct ffg_call_record *record, u64 user)
 {
-	for (u32 i = 0; i < count; i++) {
-		if (desc[i].reserved || !desc[i].length)
+	const struct ffg_grant_desc __user *from = u64_to_user_ptr(user);
+	u32 reserved, bad = 0;
+
+	if (!record->count)
+		return 0;
+	if (!user_read_access_begin(from, record->count * sizeof(*from)))
+		return -EFAULT;
+	for (unsigned int i = 0; i < record->count; i++) {
+		struct ffg_record_grant *grant = &record->grants[i];
+
+		unsafe_get_user(grant->handle, &from[i].object, fault);
+		unsafe_get_user(grant->offset, &from[i].offset, fault);
+		unsafe_get_user(grant->length, &from[i].length, fault);
+		unsafe_get_user(grant->rights, &from[i].rights, fault);
+		unsafe_get_user(reserved, &from[i].reserved, fault);
+		bad |= reserved;
+	}
+	user_read_access_end();
+	return bad ? -EINVAL : 0;
+fault:
+	user_read_access_end();
+	return -EFAULT;
+}
+
+/* Check what does not need the objects. */
+static int ffg_grant_valid(const struct ffg_call_record *record)
+{
+	const struct ffg_record_grant *grants = record->grants;
+
+	for (unsigned int i = 0; i < record->count; i++) {
+		if (!grants[i].length)
 			return -EINVAL;
-		if (desc[i].rights != FFG_RIGHT_READ &&
-		    desc[i].rights != (FFG_RIGHT_READ | FFG_RIGHT_WRITE))
+		if (grants[i].rights != FFG_RIGHT_READ &&
+		    grants[i].rights != (FFG_RIGHT_READ | FFG_RIGHT_WRITE))
 			return -EINVAL;
-		for (u32 j = 0; j < i; j++)
-			if (desc[j].object == desc[i].object)
+		for (unsigned int j = 0; j < i; j++)
+			if (grants[j].handle == grants[i].handle)
 				return -EEXIST;
 	}
 	return 0;
 }
 
-/* Fill in a grant; the caller holds the arena mutex. */
-static int ffg_grant_resolve(struct ffg_context *ctx, struct ffg_record_grant *grant,
-			     const struct ffg_grant_desc *desc)
+/* Find the object of a grant and the pages; the caller holds the arena mutex. */
+static int ffg_grant_resolve(struct ffg_context *ctx, struct ffg_record_grant *grant)
 {
-	struct ffg_object *object = ffg_object_find(ctx, desc->object);
+	struct ffg_object *object = ffg_object_find(ctx, grant->handle);
 	u64 from, to;
 
 	if (!object)
 		return -ENOENT;
-	if (desc->offset >= object->length || desc->length > object->length - desc->offset)
+	if (grant->offset >= object->length || grant->length > object->length - grant->offset)
 		return -ERANGE;
-	from = object->head + desc->offset;
-	to = from + desc->length;
+	from = object->head + grant->offset;
+	to = from + grant->length;
 	grant->object = object;
-	grant->handle = object->handle;
-	grant->offset = desc->offset;
-	grant->length = desc->length;
 	grant->first = from >> PAGE_SHIFT;
 	grant->pages = DIV_ROUND_UP(to, PAGE_SIZE) - grant->first;
-	grant->rights = desc->rights;
 	return 0;
 }
 
 /* The record comes to life with all its grants, or rests. */
 static int ffg_grant_commit(struct ffg_context *ctx, struct ffg_call_record *record,
-			    const struct ffg_grant_desc *desc, const u64 *user)
+			    const u64 *user)
 {
 	int err = 0;
 
@@ -68,7 +89,7 @@ static int ffg_grant_commit(struct ffg_context *ctx, struct ffg_call_record *rec
 	else if (!ctx->records.base || !ctx->arena.vma)
 		err = -ENODATA;
 	for (unsigned int i = 0; i < record->count && !err; i++)
-		err = ffg_grant_resolve(ctx, &record->grants[i], &desc[i]);
+		err = ffg_grant_resolve(ctx, &record->grants[i]);
 	if (err) {
 		ffg_record_rest(ctx, record);
 		goto unlock;
@@ -170,7 +191,6 @@ static int ffg_revoke_commit(struct ffg_context *ctx, const struct ffg_record_id
  */
 int ffg_grant(struct ffg_context *ctx, struct ffg_grant *arg)
 {
-	struct ffg_grant_desc few[FFG_GRANTS_FEW], *desc = few;
 	struct ffg_call_record *record;
 	u64 user[FFG_USER_WORDS];
 	struct ffg_record_id id;
@@ -183,24 +203,21 @@ int ffg_grant(struct ffg_context *ctx, struct ffg_grant *arg)
 		memset(user, 0, sizeof(user));
 	else if (copy_from_user(user, u64_to_user_ptr(arg->user), sizeof(user)))
 		return -EFAULT;
-	if (arg->count > FFG_GRANTS_FEW) {
-		desc = ffg_batch_in(arg->grants, arg->count, sizeof(*desc));
-		if (IS_ERR(desc))
-			return PTR_ERR(desc);
-	} else if (copy_from_user(few, u64_to_user_ptr(arg->grants), arg->count * sizeof(*few))) {
-		return -EFAULT;
-	}
-	err = ffg_grant_valid(desc, arg->count);
-	if (err)
-		goto free_desc;
 	record = ffg_record_new(ctx, arg->count);
-	if (IS_ERR(record)) {
-		err = PTR_ERR(record);
-		goto free_desc;
+	if (IS_ERR(record))
+		return PTR_ERR(record);
+	err = ffg_grant_in(record, arg->grants);
+	if (!err)
+		err = ffg_grant_valid(record);
+	if (err) {
+		mutex_lock(&ctx->lock);
+		ffg_record_rest(ctx, record);
+		mutex_unlock(&ctx->lock);
+		return err;
 	}
-	err = ffg_grant_commit(ctx, record, desc, user);
+	err = ffg_grant_commit(ctx, record, user);
 	if (err)
-		goto free_desc;
+		return err;
 	/*
 	 * It lives: another thread may revoke it from here on, so it is named, not pointed
 	 * to.
@@ -211,15 +228,12 @@ int ffg_grant(struct ffg_context *ctx, struct ffg_grant *arg)
 				      arg->timeout_ns);
 		if (err) {
 			ffg_revoke_commit(ctx, &id, 1, false, NULL);
-			goto free_desc;
+			return err;
 		}
 	}
 	arg->record = id.record;
 	arg->serial = id.serial;
-free_desc:
-	if (desc != few)
-		kvfree(desc);
-	return err;
+	return 0;
 }
 
 /**

@@ -154,6 +154,20 @@ static int ffg_ioctl_state(const struct ffg_context *ctx, enum ffg_state needs)
 	return READ_ONCE(ctx->dead) ? -ESHUTDOWN : 0;
 }
 
+/*
+ * Can the answer be stored?  It lies in two pages at most, so its first and its last byte
+ * tell.  They are written with what they hold.
+ */
+static int ffg_ioctl_writable(void __user *to, const void *arg, u32 length)
+{
+	const u8 *byte = arg;
+
+	if (put_user(byte[0], (u8 __user *)to) ||
+	    put_user(byte[length - 1], (u8 __user *)to + length - 1))
+		return -EFAULT;
+	return 0;
+}
+
 /**
  * ffg_ioctl() - one command
  * @ctx: context of the descriptor
@@ -192,7 +206,7 @@ long ffg_ioctl(struct ffg_context *ctx, unsigned int cmd, unsigned long user)
 	/* It may have been changed between the two reads. */
 	arg.size = size;
 	/* A command that could not answer must not run. */
-	if (command->answers && copy_to_user(from, &arg, min(size, command->size)))
+	if (command->answers && ffg_ioctl_writable(from, &arg, min(size, command->size)))
 		return -EFAULT;
 
 	err = command->run(ctx, &arg);
