@@ -332,6 +332,57 @@ FFG_API int ffg_call_reset(struct ffg_call *call);
  */
 FFG_API int ffg_call_free(struct ffg_call *call);
 
+/* ---- callbacks ---- */
+
+/**
+ * ffg_callback_new() - let foreign code call a trusted function
+ * @domain: whose guarded calls may call it
+ * @function: the function; it runs with the rights of trusted code, on the caller's trusted stack
+ * @signature: its arguments as in ffg_call_new(), or NULL
+ *
+ * Foreign code is given the address of ffg_callback_entry().  It can be called only inside a
+ * guarded call of @domain, by the thread that is in that call; from anywhere else the call of it
+ * is a violation.  Trusted code may call it, too: then it is @function itself.
+ *
+ * While the function runs, the grants of the outer call are closed: nothing is open to
+ * foreign code in this thread. They are opened again when it returns, those excepted that were
+ * revoked meanwhile. The function may make guarded calls in turn, 64 deep at most; such a call
+ * waits 50 ms at most for a slot, then it fails with FFG_E_BUSY.
+ *
+ * What foreign code passes is to be believed no more than what it returns: a pointer may point
+ * anywhere.  ffg_callback_data() has the user-data pointer given by the gate.  Stack arguments
+ * are copied; a structure returned in memory is written with the rights of foreign code.
+ * Not possible: variadic functions, 256 or 512 bit vectors as result.
+ *
+ * The function may leave by longjmp() to trusted code outside of the guarded call, which ends
+ * that call, and may end the thread.  An exception that it throws ends the process, as it would
+ * cross frames of foreign code.
+ *
+ * Any thread may make a callback; threads that call it are attached.  In a forked child the
+ * entry is a violation.  Errors: FFG_E_INVAL, FFG_E_SIGNATURE, FFG_E_LIMIT (1024
+ * callbacks), FFG_E_NOMEM, FFG_E_FORKED.
+ */
+struct ffg_callback;
+FFG_API struct ffg_callback *ffg_callback_new(struct ffg_domain *domain, void *function,
+					      const char *signature);
+/**
+ * ffg_callback_data() - fix the user-data argument
+ * @argument: which one of those that are passed in integer registers, 1 to 6
+ * @data: what the function gets there, whatever foreign code passes
+ *
+ * Foreign code can neither change nor see @data.  No thread may be in the callback.
+ * Errors: FFG_E_INVAL, FFG_E_FORKED.
+ */
+FFG_API int ffg_callback_data(struct ffg_callback *callback, unsigned int argument, void *data);
+/** ffg_callback_entry() - the function pointer for foreign code; NULL: @callback is NULL */
+FFG_API void *ffg_callback_entry(struct ffg_callback *callback);
+/**
+ * ffg_callback_free() - a later call of the entry is a violation
+ *
+ * No thread may be in the callback.  NULL is ignored.
+ */
+FFG_API int ffg_callback_free(struct ffg_callback *callback);
+
 /**
  * FFG_INVOKE() - call and keep the two results apart
  * @call: struct ffg_call *

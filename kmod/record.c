@@ -282,7 +282,8 @@ struct ffg_call_record *ffg_record_running(struct ffg_context *ctx, const struct
 	if (offset >> FFG_RECORD_SHIFT >= ctx->records.top)
 		return NULL;
 	record = ffg_record_at(ctx, offset >> FFG_RECORD_SHIFT);
-	return record->serial ? record : NULL;
+	/* Its index may have gone to another record while the thread was in the call. */
+	return record->serial && record->serial == READ_ONCE(line->serial) ? record : NULL;
 }
 
 /**

@@ -91,7 +91,7 @@ static void domain_unlink(struct ffg_domain *domain)
 FFG_API int ffg_domain_close(struct ffg_domain *domain)
 {
 	struct ffg_context *context;
-	unsigned int calls;
+	unsigned int calls, callbacks;
 	uintptr_t result;
 	int error;
 
@@ -103,10 +103,14 @@ FFG_API int ffg_domain_close(struct ffg_domain *domain)
 	context = domain->context;
 	pthread_mutex_lock(&context->lock);
 	calls = domain->calls;
+	callbacks = domain->callbacks;
 	pthread_mutex_unlock(&context->lock);
 	if (calls)
 		return ffg_fail(FFG_E_BUSY, "%s has %u calls: ffg_call_free() them first",
 				domain->library, calls);
+	if (callbacks)
+		return ffg_fail(FFG_E_BUSY, "%s has %u callbacks: ffg_callback_free() them first",
+				domain->library, callbacks);
 
 	const uintptr_t argument[6] = { (uintptr_t)domain->handle };
 

@@ -38,11 +38,7 @@ static unsigned int thunk_hint;
 
 /* ---- entries ---- */
 
-/*
- * The table is keyed SAFE; a thread that did not attach may have it closed.  Returns what to
- * close again.
- */
-static uint32_t table_open(void)
+uint32_t ffg_gate_table_open(void)
 {
 	struct ffg_context *context = ffg_context_process();
 	uint32_t pkru = ffg_rdpkru();
@@ -52,7 +48,7 @@ static uint32_t table_open(void)
 	return pkru;
 }
 
-static void table_close(uint32_t pkru)
+void ffg_gate_table_close(uint32_t pkru)
 {
 	if (pkru != ffg_rdpkru())
 		ffg_wrpkru(pkru);
@@ -70,7 +66,7 @@ static void closed_set(unsigned int thunk, const struct ffg_call *call, int erro
 
 int ffg_gate_thunk_take(struct ffg_call *call)
 {
-	uint32_t pkru = table_open();
+	uint32_t pkru = ffg_gate_table_open();
 	int found = -1;
 
 	pthread_mutex_lock(&thunk_mutex);
@@ -86,30 +82,30 @@ int ffg_gate_thunk_take(struct ffg_call *call)
 		break;
 	}
 	pthread_mutex_unlock(&thunk_mutex);
-	table_close(pkru);
+	ffg_gate_table_close(pkru);
 	return found;
 }
 
 void ffg_gate_thunk_set(unsigned int thunk, const struct ffg_record *record, int error)
 {
-	uint32_t pkru = table_open();
+	uint32_t pkru = ffg_gate_table_open();
 
 	if (record)
 		__atomic_store_n(&ffg_gate_table.record[thunk], record, __ATOMIC_RELEASE);
 	else
 		closed_set(thunk, owner[thunk], error);
-	table_close(pkru);
+	ffg_gate_table_close(pkru);
 }
 
 void ffg_gate_thunk_give(unsigned int thunk)
 {
-	uint32_t pkru = table_open();
+	uint32_t pkru = ffg_gate_table_open();
 
 	closed_set(thunk, NULL, FFG_E_INVAL);
 	pthread_mutex_lock(&thunk_mutex);
 	owner[thunk] = NULL;
 	pthread_mutex_unlock(&thunk_mutex);
-	table_close(pkru);
+	ffg_gate_table_close(pkru);
 }
 
 void *ffg_gate_thunk_address(unsigned int thunk)
@@ -150,6 +146,7 @@ void ffg_gate_record(struct ffg_call *call, uint64_t user[14])
 	user[USER(R_LADDER)] = (uintptr_t)ladder_of(signature, variant);
 	user[USER(R_CALL)] = (uintptr_t)call;
 	user[USER(R_TARGET)] = (uintptr_t)call->function;
+	user[USER(R_DOMAIN)] = (uintptr_t)call->domain;
 	memcpy(bytes + R_WORDS, &words, sizeof(words));
 	memcpy(bytes + R_PADS, &pads, sizeof(pads));
 	memcpy(bytes + R_RETURN, &signature->return_size, sizeof(signature->return_size));
@@ -157,22 +154,21 @@ void ffg_gate_record(struct ffg_call *call, uint64_t user[14])
 
 /* ---- slow paths ---- */
 
-int ffg_gate_bind(const struct ffg_record *record, unsigned int attempt)
+int ffg_gate_bind_record(uint32_t index, uint64_t serial, uint64_t wait_ns)
 {
 	struct ffg_context *context = ffg_context_process();
 	struct ffg_bind bind = {
 		.size = sizeof(bind),
 		.flags = FFG_BIND_WAIT,
-		.record = record->index,
-		.serial = record->serial,
+		.record = index,
+		.serial = serial,
+		.timeout_ns = wait_ns,
 	};
 	unsigned int interrupted = 0;
 	int error;
 
 	if (!context)
 		return FFG_E_INVAL;
-	if (attempt > GATE_BIND_ATTEMPTS)
-		return FFG_E_BUSY;
 	/* A signal ends the wait; its handler has run.  A storm of them must not wait for ever. */
 	do {
 		error = ffg_sys_ioctl(context, FFG_IOC_BIND, &bind);
@@ -198,6 +194,16 @@ int ffg_gate_bind(const struct ffg_record *record, unsigned int attempt)
 	default:
 		return FFG_E_SYSTEM;
 	}
+}
+
+int ffg_gate_bind(const struct ffg_record *record, unsigned int attempt)
+{
+	const struct ffg_thread *thread = ffg_thread_self();
+
+	if (attempt > GATE_BIND_ATTEMPTS)
+		return FFG_E_BUSY;
+	return ffg_gate_bind_record(record->index, record->serial,
+				    thread && thread->line->user[2] ? GATE_NESTED_WAIT_NS : 0);
 }
 
 void ffg_gate_wake(void)
@@ -263,9 +269,15 @@ _Unwind_Reason_Code ffg_gate_personality(int version, _Unwind_Action actions, ui
 {
 	(void)version;
 	(void)class;
-	(void)exception;
-	(void)context;
-	return actions & _UA_SEARCH_PHASE ? _URC_FATAL_PHASE1_ERROR : _URC_CONTINUE_UNWIND;
+	if (!(actions & _UA_FORCE_UNWIND))
+		return actions & _UA_SEARCH_PHASE ? _URC_FATAL_PHASE1_ERROR :
+						    _URC_FATAL_PHASE2_ERROR;
+	if (!ffg_gate_is_foreign())
+		return _URC_CONTINUE_UNWIND;	/* in a slow path, with the caller's rights */
+	/* The thread ends: what it still runs is trusted code. */
+	_Unwind_SetGR(context, 0, (uintptr_t)exception);
+	_Unwind_SetIP(context, (uintptr_t)ffg_gate_unwind);
+	return _URC_INSTALL_CONTEXT;
 }
 
 /* ---- calls of the library itself ---- */
@@ -278,6 +290,8 @@ int ffg_gate_call(struct ffg_domain *domain, const char *what, void *function,
 {
 	struct ffg_thread *thread = ffg_thread_self();
 	struct ffg_context *context = ffg_context_process();
+	struct ffg_domain *outer_domain;
+	const char *outer_what;
 	apply_fn apply;
 	uintptr_t value;
 	int error;
@@ -287,12 +301,14 @@ int ffg_gate_call(struct ffg_domain *domain, const char *what, void *function,
 	if (thread->line_ro->tpkru != FFG_LINE_IDLE)
 		return ffg_fail(FFG_E_NESTED, "%s: %s", what, ffg_strerror(FFG_E_NESTED));
 	apply = (apply_fn)ffg_gate_thunk_address(context->apply->thunk);
+	outer_domain = thread->domain;
+	outer_what = thread->what;
 	thread->domain = domain;
 	thread->what = what;
 	value = apply(argument[0], argument[1], argument[2], argument[3], argument[4], argument[5],
 		      function);
-	thread->what = NULL;
-	thread->domain = NULL;
+	thread->what = outer_what;
+	thread->domain = outer_domain;
 	error = ffg_gate_error(context->apply);
 	if (error)
 		return ffg_fail(error, "%s: %s", what, ffg_strerror(error));
@@ -356,7 +372,7 @@ static bool between(uintptr_t ip, const char *first, const char *end)
 
 bool ffg_gate_contains(uintptr_t ip)
 {
-	return between(ip, ffg_gate_begin, ffg_gate_end);
+	return between(ip, ffg_gate_begin, ffg_gate_end) || ffg_callback_contains(ip);
 }
 
 /* One sentence for each place in the gate where a thread can be stopped; gate.h has the list. */
@@ -392,6 +408,8 @@ const char *ffg_gate_explain(uintptr_t ip)
 
 	if (!ffg_gate_contains(ip))
 		return NULL;
+	if (ffg_callback_contains(ip))
+		return ffg_callback_explain(ip);
 	if (between(ip, ffg_gate_thunks, ffg_gate_thunks_end))
 		return "foreign code called the entry of a guarded call";
 	for (unsigned int n = 0; n < sizeof(stops) / sizeof(stops[0]); n++)
@@ -447,11 +465,11 @@ bool ffg_gate_mend(void *frame)
 
 /* ---- context ---- */
 
-static int key_of_table(int key)
+static int key_of_tables(int key)
 {
 	if (pkey_mprotect(&ffg_gate_table, sizeof(ffg_gate_table), PROT_READ | PROT_WRITE, key))
 		return ffg_fail_errno(errno, "protection key of the table of entries");
-	return 0;
+	return ffg_callback_key(key);
 }
 
 int ffg_gate_open(struct ffg_context *context)
@@ -466,12 +484,14 @@ int ffg_gate_open(struct ffg_context *context)
 	constants->not_ours = ~context->ours;
 	constants->scrub = xstate.scrub;
 	constants->save = xstate.save;
-	error = key_of_table((int)context->safe);
-	if (error)
+	error = key_of_tables((int)context->safe);
+	if (error) {
+		key_of_tables(0);
 		return error;
+	}
 	if (mprotect(&ffg_gate_page, sizeof(ffg_gate_page), PROT_READ)) {
 		error = errno;
-		key_of_table(0);
+		key_of_tables(0);
 		return ffg_fail_errno(error, "constants of the gate");
 	}
 	return 0;
@@ -481,12 +501,13 @@ void ffg_gate_close(struct ffg_context *context)
 {
 	(void)context;
 	mprotect(&ffg_gate_page, sizeof(ffg_gate_page), PROT_READ | PROT_WRITE);
-	key_of_table(0);
+	key_of_tables(0);
 }
 
 void ffg_gate_fork(struct ffg_context *context)
 {
 	pthread_mutex_init(&thunk_mutex, NULL);
+	ffg_callback_fork();
 	for (unsigned int thunk = 0; thunk < GATE_THUNKS; thunk++)
 		if (owner[thunk])
 			closed_set(thunk, owner[thunk], FFG_E_FORKED);

@@ -35,6 +35,11 @@
 #define L_FS_BASE	40
 #define L_FCW		56
 #define L_WAKE		60
+#define L_CALLS		72
+#define L_SERIAL	80
+#define L_LOW		88		/* user[0]: lowest usable byte of the foreign stack */
+#define L_CALLBACK	96		/* user[1]: frame of the innermost callback, or NULL */
+#define L_DEPTH		104		/* user[2]: callbacks that the thread is in */
 
 /*
  * Both line mappings begin at a multiple of this, so that the low bits of the address
@@ -46,6 +51,8 @@
 /* struct ffg_record; user[] as ffg_gate_record() fills it */
 #define R_WORD		0
 #define R_WORD_STALE	1
+#define R_INDEX		4
+#define R_SERIAL	8
 #define R_USER		16
 #define R_GATE		(R_USER + 0)	/* prologue */
 #define R_COMMON	(R_USER + 8)	/* variant of the common path */
@@ -57,6 +64,7 @@
 #define R_PADS		(R_USER + 52)	/* u32: zeroes to push before them */
 #define R_RETURN	(R_USER + 56)	/* u32: bytes of a memory return */
 #define R_ERROR		(R_USER + 60)	/* u32: of a closed entry */
+#define R_DOMAIN	(R_USER + 64)	/* struct ffg_domain, or NULL */
 
 /* struct ffg_gate_constants */
 #define FFG_GATE_LINES		0
@@ -71,13 +79,20 @@
 #define GATE_VARIANTS	8		/* enum ffg_return_form, twice */
 #define GATE_CHECKED	4		/* first variant that looks at the extended state */
 
-/* Above the first foreign stack pointer: a gap, then the buffer for memory returns. */
-#define GATE_RETURN_OFFSET	64
+/*
+ * A memory return has its buffer at the top of the foreign stack, a multiple of 64.  Below it
+ * come the words of stack arguments.
+ */
 #define GATE_RETURN_MAX		65536
 #define GATE_STACK_WORDS_MAX	4096	/* 32 KiB of arguments */
 
 /* Attempts to make a stale record valid before the entry gives up. */
 #define GATE_BIND_ATTEMPTS	64
+/*
+ * What a call within a callback waits for a slot: foreign frames below it may hold what the
+ * slot's holder wants, so never for long.
+ */
+#define GATE_NESTED_WAIT_NS	50000000
 /* Waits for a slot that signals may cut short. */
 #define GATE_BIND_SIGNALS	256
 
@@ -100,7 +115,14 @@ GATE_SAME(struct ffg_line, fs_base, L_FS_BASE);
 GATE_SAME(struct ffg_line, mxcsr, L_MXCSR);
 GATE_SAME(struct ffg_line, fcw, L_FCW);
 GATE_SAME(struct ffg_line, wake, L_WAKE);
+GATE_SAME(struct ffg_line, calls, L_CALLS);
+GATE_SAME(struct ffg_line, serial, L_SERIAL);
+GATE_SAME(struct ffg_line, user[0], L_LOW);
+GATE_SAME(struct ffg_line, user[1], L_CALLBACK);
+GATE_SAME(struct ffg_line, user[2], L_DEPTH);
 GATE_SAME(struct ffg_record, word, R_WORD);
+GATE_SAME(struct ffg_record, index, R_INDEX);
+GATE_SAME(struct ffg_record, serial, R_SERIAL);
 GATE_SAME(struct ffg_record, user, R_USER);
 _Static_assert(sizeof(struct ffg_line) == 1 << FFG_LINE_SHIFT, "line");
 _Static_assert(FFG_LINES_MAX << FFG_LINE_SHIFT == GATE_LINES_ALIGN, "lines");
@@ -159,6 +181,7 @@ extern const char ffg_gate_closed[];	/* R_GATE of a closed entry */
 extern const char ffg_gate_fail[];	/* r11: call, eax: error, all else as at the entry */
 extern const char ffg_gate_variadic[];	/* R_FUNCTION of a variadic function */
 extern const char ffg_gate_apply[];	/* foreign mode: calls the first stack word */
+extern const char ffg_gate_unwind[];	/* landing of a thread that ends in foreign code */
 
 /* Prologues by integer and vector registers that carry arguments. */
 extern const char *const ffg_gate_prologue[7 * 9];
@@ -186,6 +209,8 @@ _Unwind_Reason_Code ffg_gate_personality(int version, _Unwind_Action actions, ui
 
 /* A record was stale at the @attempt'th try: 0 to try again, or an error code. */
 int ffg_gate_bind(const struct ffg_record *record, unsigned int attempt);
+/* The same for a record by name; waits for slots, @wait_ns at most, or 0: the module's bound. */
+int ffg_gate_bind_record(uint32_t index, uint64_t serial, uint64_t wait_ns);
 /* Somebody waits for a slot that this thread let go of. */
 void ffg_gate_wake(void);
 /* Why an entry cannot be used whose line is @line and not idle. */

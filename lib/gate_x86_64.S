@@ -15,13 +15,8 @@
  * trusted code would run with the rights of foreign code.
  */
 #include "gate.h"
+#include "gate_x86_64.h"
 #include "mutant.h"
-
-#define RDPKRU	.byte 0x0f, 0x01, 0xee
-#define WRPKRU	.byte 0x0f, 0x01, 0xef
-
-#define HIDDEN(name)	.globl name; .hidden name
-#define FUNCTION(name)	HIDDEN(name); .type name, @function; name
 
 	.text
 	.p2align 12
@@ -201,6 +196,9 @@ ffg_gate_prologue_wide:
 	fnstcw	L_FCW(%rbx)
 	mov	%rsp, L_TSP(%rbx)
 	mov	%r11, L_RECORD(%rbx)
+	mov	R_SERIAL(%r11), %r10
+	mov	%r10, L_SERIAL(%rbx)
+	incq	L_CALLS(%rbx)
 	/*
 	 * Hold, then look: the store says what this thread may have open, and the word is
 	 * still the same after it, so nobody takes these slots from here on.  Whoever makes
@@ -214,8 +212,12 @@ ffg_gate_prologue_wide:
 	cmp	%r10d, R_WORD(%r11)
 	jne	.Lstale\@
 	mov	L_FSP(%rbx), %rsp
-	.if	\form == 1
-	lea	GATE_RETURN_OFFSET(%rsp), %rdi
+	.if	\form == 1			/* the buffer of the memory return lies above all */
+	mov	R_RETURN(%r11), %ecx
+	sub	%rcx, %rsp
+	and	$-64, %rsp
+	mov	%rsp, %rdi
+	xor	%ecx, %ecx
 	.endif
 	xor	%r15d, %r15d
 	jmp	*R_LADDER(%r11)
@@ -306,8 +308,9 @@ ffg_gate_prologue_wide:
 	pop	%rdi
 	.cfi_adjust_cfa_offset -8
 	mov	%rdi, %r14			/* what the convention wants in rax */
-	add	$GATE_RETURN_OFFSET, %rsi
 	mov	R_RETURN(%rcx), %edx
+	sub	%rdx, %rsi
+	and	$-64, %rsi
 	mov	%edx, %ecx
 	shr	$3, %ecx
 	rep movsq
@@ -426,13 +429,6 @@ ffg_gate_variant:
 	COMMON	ffg_gate_x87_pair_checked, 3, 1
 	.noaltmacro
 
-	.macro	STOP name
-FUNCTION(\name):
-	.cfi_startproc
-	ud2
-	.cfi_endproc
-	.size	\name, . - \name
-	.endm
 	STOP	ffg_gate_stop_enter
 	STOP	ffg_gate_stop_enter_thread
 	STOP	ffg_gate_stop_leave
@@ -455,39 +451,6 @@ FUNCTION(ffg_gate_apply):
 	jmp	*%rax
 	.cfi_endproc
 	.size	ffg_gate_apply, . - ffg_gate_apply
-
-/* What the slow paths keep of the extended state: 64-byte aligned, header cleared. */
-#define SAVE_SIZE	2752
-	.macro	CLEAR_HEADER
-	.irp	at, 0, 8, 16, 24, 32, 40, 48, 56
-	movq	$0, 512+\at(%rsp)
-	.endr
-	.endm
-	.macro	SAVE_STATE keep
-	mov	%rsp, \keep
-	.cfi_def_cfa_register \keep
-	sub	$SAVE_SIZE, %rsp
-	and	$-64, %rsp
-	CLEAR_HEADER
-	mov	ffg_gate_page+FFG_GATE_SAVE(%rip), %eax
-	xor	%edx, %edx
-	xsave64	(%rsp)
-	.endm
-	.macro	RESTORE_STATE keep
-	mov	ffg_gate_page+FFG_GATE_SAVE(%rip), %eax
-	xor	%edx, %edx
-	xrstor64 (%rsp)
-	mov	\keep, %rsp
-	.cfi_def_cfa_register %rsp
-	.endm
-	.macro	KEEP reg
-	push	\reg
-	.cfi_adjust_cfa_offset 8
-	.endm
-	.macro	TAKE_BACK reg
-	pop	\reg
-	.cfi_adjust_cfa_offset -8
-	.endm
 
 /* The word of record r11 is stale: keeps what carries an argument; eax: 0, or an error. */
 	.p2align 4
@@ -607,6 +570,63 @@ FUNCTION(ffg_gate_fail):
 	ret
 	.cfi_endproc
 	.size	ffg_gate_fail, . - ffg_gate_fail
+
+/*
+ * A thread that ends in foreign code (cancelled, pthread_exit()): unwinding leaves the gate here
+ * and goes on in its caller, with the caller's rights.  rax: the exception, rbx a hint of the line.
+ */
+	.p2align 4
+FUNCTION(ffg_gate_unwind):
+	.cfi_startproc
+	.cfi_undefined %rip
+	mov	%rax, %rdi
+	xor	%ecx, %ecx
+	RDPKRU
+	and	ffg_gate_page+FFG_GATE_NOT_OURS(%rip), %eax
+	WRPKRU
+	and	$GATE_LINE_MASK, %ebx
+	add	ffg_gate_page+FFG_GATE_LINES(%rip), %rbx
+	cmp	%eax, L_TPKRU(%rbx)
+	jne	ffg_gate_stop_leave
+	rdfsbase %rax
+	cmp	%rax, L_FS_BASE(%rbx)
+	jne	ffg_gate_stop_leave_thread
+	mov	L_TSP(%rbx), %rsp
+	pushq	$0x202
+	popfq
+	ldmxcsr	L_MXCSR(%rbx)
+	fninit
+	fldcw	L_FCW(%rbx)
+	movq	$-1, L_FPKRU(%rbx)
+	.cfi_endproc
+	.size	ffg_gate_unwind, . - ffg_gate_unwind
+
+/* The call of the line rbx is over, rsp is what it was behind the pushes; rdi: the exception. */
+FUNCTION(ffg_gate_unwound):
+	.cfi_startproc
+	.cfi_undefined %rip
+	cmpl	$0, L_WAKE(%rbx)
+	je	1f
+	mov	%rdi, %r13
+	mov	%rsp, %r14
+	and	$-16, %rsp
+	call	ffg_gate_wake
+	mov	%r14, %rsp
+	mov	%r13, %rdi
+	/* Of a memory return the buffer was pushed, too: it changes the alignment. */
+1:	test	$8, %spl
+	jnz	2f
+	add	$8, %rsp
+2:	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbx
+	pop	%rbp
+	/* As if the caller had called this, at the return address. */
+	jmp	_Unwind_Resume@plt
+	.cfi_endproc
+	.size	ffg_gate_unwound, . - ffg_gate_unwound
 
 HIDDEN(ffg_gate_end)
 ffg_gate_end:

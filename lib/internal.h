@@ -16,6 +16,7 @@
 #define FFG_INTERNAL_H
 
 #include <pthread.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -210,6 +211,7 @@ struct ffg_domain {
 	struct ffg_context *context;
 	struct ffg_domain *next;	/* context->domains, under context->lock */
 	unsigned int calls;		/* calls alive, under context->lock */
+	unsigned int callbacks;		/* callbacks alive, under context->lock */
 	void *handle;			/* of dlopen() */
 	char *library;			/* as given to ffg_domain_open() */
 };
@@ -270,10 +272,33 @@ int ffg_gate_thunk_take(struct ffg_call *call);
 void ffg_gate_thunk_set(unsigned int thunk, const struct ffg_record *record, int error);
 void ffg_gate_thunk_give(unsigned int thunk);
 void *ffg_gate_thunk_address(unsigned int thunk);
+/*
+ * The tables of entries and of callbacks are keyed SAFE; a thread that did not attach may have
+ * them closed.  Opens them; returns what to close again.
+ */
+uint32_t ffg_gate_table_open(void);
+void ffg_gate_table_close(uint32_t pkru);
 /* Error of this thread's last entry of @call that could not be made, then 0. */
 int ffg_gate_error(const struct ffg_call *call);
 /* Fills @user for FFG_IOC_GRANT. */
 void ffg_gate_record(struct ffg_call *call, uint64_t user[14]);
+
+/* ---- callback.c: called by gate.c and by jump.c ---- */
+
+/* Is @ip on the path of callbacks, and what does a fault there mean?  Async-signal-safe. */
+bool ffg_callback_contains(uintptr_t ip);
+const char *ffg_callback_explain(uintptr_t ip);
+/* The key of the table, with the context. */
+int ffg_callback_key(int key);
+/* In a forked child. */
+void ffg_callback_fork(void);
+/* Trusted code jumps to a frame with stack pointer @sp: callbacks below it are over. */
+void ffg_callback_jump(uintptr_t sp);
+
+/* ---- jump.c ---- */
+
+/* libc's siglongjmp(@buffer, 1), without a look at borders: for the library itself. */
+void ffg_jump_back(sigjmp_buf buffer) __attribute__((noreturn));
 
 /* ---- violation.c, report.c: called by context.c and object.c ---- */
 

@@ -2,16 +2,22 @@
 /*
  * Foreign stacks.
  *
- * From low to high: a guard, the stack, the buffer for memory returns, a guard.  Only
- * what is touched takes memory.
+ * From low to high: a guard, the stack, room for stack arguments that nobody passed but that a
+ * callback's signature names, a guard.  Only what is touched takes memory.
  */
 #include <errno.h>
 #include <sys/mman.h>
 
 #include "gate.h"
 
-#define GUARD	(64UL << 10)	/* larger than what a frame jumps over without a probe, mostly */
-#define ABOVE	(GATE_RETURN_MAX + 4096UL)	/* gap and buffer, in whole pages */
+/*
+ * Larger than what a frame jumps over without a probe, mostly; and than what a guarded call by a
+ * callback near the end puts there at once: a memory return and stack arguments.
+ */
+#define GUARD	(256UL << 10)
+#define ABOVE	(GATE_STACK_WORDS_MAX * 8UL + 4096)
+
+_Static_assert(GUARD > GATE_RETURN_MAX + GATE_STACK_WORDS_MAX * 8UL + 8192, "guard");
 
 int ffg_stack_new(struct ffg_stack *stack, size_t size)
 {

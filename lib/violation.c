@@ -279,7 +279,7 @@ static void handler(int signal, siginfo_t *info, void *ucontext)
 	int saved = errno;
 
 	if (unwinding && signal == SIGSEGV)
-		siglongjmp(*unwinding, 1);
+		ffg_jump_back(*unwinding);
 	if (!ffg_violation_handle(signal, info, ucontext))
 		ffg_chain_pass(signal, info, ucontext);
 	errno = saved;

@@ -416,6 +416,7 @@ TEST_F(fault, busy)
 	/* A call whose slot was lost while a signal was pending: in the call, with nothing open. */
 	line = raw->lines;
 	line->record = (uintptr_t)&raw->records[mine.record];
+	line->serial = mine.serial;
 	line->tpkru = raw_rdpkru();
 	line->fpkru = line->tpkru | raw->all;
 	self->call.fpkru = line->fpkru;

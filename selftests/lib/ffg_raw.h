@@ -411,6 +411,7 @@ RAW_FN bool raw_enter(const struct raw *raw, int line, const struct ffg_record_i
 	call->fpkru = call->tpkru | word;
 	__atomic_store_n(&call->line->record, (uintptr_t)&raw->records[id->record],
 			 __ATOMIC_RELAXED);
+	__atomic_store_n(&call->line->serial, id->serial, __ATOMIC_RELAXED);
 	__atomic_store_n(&call->line->tpkru, call->tpkru, __ATOMIC_RELAXED);
 	__atomic_store_n(&call->line->fpkru, call->fpkru, __ATOMIC_RELAXED);
 	/* No barrier of the processor, as in the gate: the module has one. */

@@ -182,8 +182,9 @@ struct ffg_line {
 	__u32 fcw;
 	__u32 wake;		/* set by the module: FFG_IOC_WAKE after the call */
 	__u64 self;		/* index << FFG_LINE_SHIFT; written by the module at attach */
-	__u64 calls;		/* reserved: calls counted for watchdogs */
-	__u64 user[6];		/* the library's */
+	__u64 calls;		/* the library's: counts calls, for watchdogs */
+	__u64 serial;		/* serial of the record of the running call */
+	__u64 user[5];		/* the library's */
 };
 
 #define FFG_LINE_IDLE		0xffffffffU
