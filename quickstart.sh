@@ -24,6 +24,11 @@ packages_demo='autoconf automake bc binutils bison busybox-static
 # others are what lint and the release tarball want.
 packages_check='codespell coccinelle file g++ git libc6-dbg linux-source-6.1
 	perl python3-yaml rsync shellcheck sparse'
+# The libraries that selftests/real runs behind the gate, what they read, and a
+# second language.
+packages_real='fonts-dejavu-core libexpat1-dev libharfbuzz-dev libjpeg62-turbo-dev
+	libopenblas-pthread-dev libsnappy-dev libsqlite3-dev libturbojpeg0-dev
+	libwebp-dev libxml2-dev libzstd-dev rustc'
 
 # In this order; a failure does not keep the rest from running (make -k, too).
 targets_check='check check-debug check-mutants'
@@ -160,7 +165,7 @@ demo)
 	run_make --no-print-directory demo || die "the demo failed: see above"
 	;;
 check)
-	install_packages "$packages_demo $packages_check"
+	install_packages "$packages_demo $packages_check $packages_real"
 	configure
 	run_make --no-print-directory all || die "the build failed: see above"
 	failed=''
