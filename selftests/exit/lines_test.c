@@ -76,7 +76,20 @@ static unsigned int crowd_grow(struct crowd *crowd, unsigned int count, pthread_
 	return started;
 }
 
-TEST(all_lines)
+FIXTURE(lines)
+{
+};
+
+FIXTURE_SETUP(lines)
+{
+}
+
+FIXTURE_TEARDOWN(lines)
+{
+}
+
+/* Each thread that attaches looks at all lines: minutes on a kernel that checks itself. */
+TEST_F_TIMEOUT(lines, all_in_use, 600)
 {
 	static struct crowd crowd = {
 		.lock = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER,
@@ -195,7 +208,7 @@ static void *attach_and_tell(void *data)
 }
 
 /* Whoever has the id of a thread that died with a line is not taken for it. */
-TEST(id_of_a_dead_thread)
+TEST_F(lines, id_of_a_dead_thread)
 {
 	struct ffg_stats before, after;
 	struct twin first, second;
