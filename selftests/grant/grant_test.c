@@ -253,6 +253,31 @@ TEST_F(grant, beyond_the_object)
 	EXPECT_EQ(0, raw_free(&self->raw, desc.object));
 }
 
+/* As many as there may be, and not one more until one goes. */
+TEST_F_TIMEOUT(grant, all_records, 400)
+{
+	unsigned int made = 1;		/* the one without grants */
+	struct ffg_record_id id = { 0 }, last;
+	struct ffg_stats stats;
+	int err;
+
+	while (!(err = raw_grant(&self->raw, NULL, 0, 0, &last))) {
+		id = last;
+		made++;
+	}
+	EXPECT_EQ(-EUSERS, err);
+	EXPECT_EQ(FFG_RECORDS_MAX, made);
+	EXPECT_EQ(-EUSERS, raw_grant(&self->raw, NULL, 0, 0, &last));
+	raw_stats(&self->raw, 0, &stats);
+	EXPECT_EQ(FFG_RECORDS_MAX, stats.records);
+	ASSERT_EQ(0, raw_revoke(&self->raw, &id));
+	ASSERT_EQ(0, raw_grant(&self->raw, NULL, 0, 0, &last));
+	EXPECT_EQ(id.record, last.record);
+	EXPECT_NE(id.serial, last.serial);
+	EXPECT_EQ(-ENOENT, raw_bind(&self->raw, &id, 0, 0));
+	EXPECT_EQ(-EUSERS, raw_grant(&self->raw, NULL, 0, 0, &id));
+}
+
 TEST_F(grant, an_object_twice)
 {
 	struct ffg_object_desc desc[2];
