@@ -28,8 +28,12 @@
  * the error functions returns FFG_E_FORKED there, and a touch of an object is reported as
  * "arena not inherited".  The child may close its copy of the context and open one of its own.
  *
- * Signals.  None of the functions is async-signal-safe.  A guarded call from a signal handler
- * that interrupted a guarded call of the same thread fails with FFG_E_NESTED.
+ * Signals.  Handlers that trusted code registers (sigaction(), signal() and the like) run, in
+ * attached threads, with trusted rights: they may touch objects and make guarded calls
+ * through entries prepared before, also on top of a guarded call that they interrupted; its slots
+ * stay its own, so such a call may fail with FFG_E_BUSY.  It fails with FFG_E_NESTED where
+ * the foreign stack is used up, or foreign code runs on a stack of its own making.
+ * A handler must not detach its thread.  None of the functions is async-signal-safe.
  */
 #ifndef FFIGUARD_H
 #define FFIGUARD_H

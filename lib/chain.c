@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "chain.h"
 #include "internal.h"
 #include "interpose.h"
+#include "signal_thunk.h"
 
 /*
  * A sequence lock: written under @writer with all signals blocked, so that a handler never meets
@@ -16,8 +18,11 @@
 struct chain_link {
 	unsigned int sequence;		/* odd while @action is being written */
 	bool installed;
+	bool foreign;			/* by foreign code: runs with all keys closed */
 	struct sigaction action;
 };
+
+#define KERNEL_MASK	8	/* bytes of a signal mask in a frame */
 
 static struct chain_link links[2];	/* SIGSEGV, SIGILL */
 static char writer;
@@ -27,16 +32,20 @@ static struct chain_link *link_of(int signal)
 	return signal == SIGSEGV ? &links[0] : signal == SIGILL ? &links[1] : NULL;
 }
 
-static void link_read(struct chain_link *link, struct sigaction *action)
+/* Returns whether it is foreign code's. */
+static bool link_read(struct chain_link *link, struct sigaction *action)
 {
 	unsigned int before, after;
+	bool foreign;
 
 	do {
 		before = __atomic_load_n(&link->sequence, __ATOMIC_ACQUIRE);
 		memcpy(action, &link->action, sizeof(*action));
+		foreign = link->foreign;
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		after = __atomic_load_n(&link->sequence, __ATOMIC_RELAXED);
 	} while (before != after || before & 1);
+	return foreign;
 }
 
 static void writer_lock(sigset_t *mask)
@@ -56,13 +65,17 @@ static void writer_unlock(const sigset_t *mask)
 }
 
 /* Under the writer's lock. */
-static void link_write(struct chain_link *link, const struct sigaction *action)
+static void link_write(struct chain_link *link, const struct sigaction *action, bool foreign)
 {
 	__atomic_store_n(&link->sequence, link->sequence + 1, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 	memcpy(&link->action, action, sizeof(*action));
+	link->foreign = foreign;
 	__atomic_store_n(&link->sequence, link->sequence + 1, __ATOMIC_RELEASE);
 }
+
+/* Signals of instructions, which must get through. */
+static const int faults[] = { SIGSEGV, SIGILL, SIGBUS, SIGFPE, SIGTRAP, SIGSYS };
 
 int ffg_chain_install(int signal, void (*handler)(int, siginfo_t *, void *))
 {
@@ -73,13 +86,17 @@ int ffg_chain_install(int signal, void (*handler)(int, siginfo_t *, void *))
 	int error = 0;
 
 	ours.sa_sigaction = handler;
-	sigemptyset(&ours.sa_mask);
+	/* A handler on top of ours could not tell where the foreign stack is free. */
+	sigfillset(&ours.sa_mask);
+	for (unsigned int i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		sigdelset(&ours.sa_mask, faults[i]);
 	writer_lock(&mask);
 	if (ffg_interpose_sigaction(signal, NULL, &old) != 0) {
 		error = errno;
 	} else if (!(old.sa_flags & SA_SIGINFO) || old.sa_sigaction != handler) {
 		/* Known before ours can run: a fault in between finds it. */
-		link_write(link, &old);
+		ffg_signal_translate(signal, &old);
+		link_write(link, &old, false);
 		if (ffg_interpose_sigaction(signal, &ours, NULL) != 0)
 			error = errno;
 		else
@@ -99,18 +116,23 @@ bool ffg_chain_has(int signal)
 void ffg_chain_action(int signal, const struct sigaction *action, struct sigaction *old)
 {
 	struct chain_link *link = link_of(signal);
-	struct sigaction copy;
+	struct sigaction copy, before;
+	bool foreign;
 	sigset_t mask;
 
 	/* @action and @old may be one; and a fault on them must not come under the lock. */
 	if (action)
 		copy = *action;
+	foreign = link_read(link, &before);
 	if (old)
-		link_read(link, old);
+		*old = before;
 	if (!action)
 		return;
+	/* A handler that foreign code found there and puts back is whose it was. */
+	if (copy.sa_handler != before.sa_handler)
+		foreign = ffg_gate_is_foreign();
 	writer_lock(&mask);
-	link_write(link, &copy);
+	link_write(link, &copy, foreign);
 	writer_unlock(&mask);
 }
 
@@ -132,8 +154,9 @@ void ffg_chain_pass(int signal, siginfo_t *info, void *ucontext)
 	struct sigaction action;
 	struct sigaction fresh = { .sa_handler = SIG_DFL };
 	sigset_t mask;
+	bool foreign;
 
-	link_read(link_of(signal), &action);
+	foreign = link_read(link_of(signal), &action);
 	if (!(action.sa_flags & SA_SIGINFO) && action.sa_handler == SIG_IGN && info->si_code <= 0)
 		return;
 	if (!(action.sa_flags & SA_SIGINFO) &&
@@ -144,16 +167,17 @@ void ffg_chain_pass(int signal, siginfo_t *info, void *ucontext)
 	if (action.sa_flags & SA_RESETHAND)
 		ffg_chain_action(signal, &fresh, NULL);
 	/* As the kernel would have; sigreturn takes it back. */
-	pthread_sigmask(SIG_BLOCK, &action.sa_mask, NULL);
-	if (action.sa_flags & SA_NODEFER) {
-		sigemptyset(&mask);
+	sigemptyset(&mask);
+	memcpy(&mask, &((const ucontext_t *)ucontext)->uc_sigmask, KERNEL_MASK);
+	sigorset(&mask, &mask, &action.sa_mask);
+	if (!(action.sa_flags & SA_NODEFER))
 		sigaddset(&mask, signal);
-		pthread_sigmask(SIG_UNBLOCK, &mask, NULL);
-	}
-	if (action.sa_flags & SA_SIGINFO)
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	/* One that takes the number only does not mind the rest. */
+	if (foreign)
 		action.sa_sigaction(signal, info, ucontext);
 	else
-		action.sa_handler(signal);
+		ffg_signal_chain(action.sa_sigaction, signal, info, ucontext);
 }
 
 void ffg_chain_fork(void)

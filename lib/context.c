@@ -44,6 +44,7 @@ static void become_child(struct ffg_context *context)
 	if (context->forked)
 		return;
 	ffg_wrpkru(ffg_rdpkru() & ~context->ours);
+	ffg_signal_fork();
 	ffg_domain_fork(context);
 	ffg_thread_fork();
 	ffg_gate_fork(context);
@@ -86,6 +87,11 @@ static void watch_fork(void)
 		fork_error = errno;
 	else
 		*inherited = 1;
+}
+
+const uint32_t *ffg_context_inherited(void)
+{
+	return inherited;
 }
 
 int ffg_context_check(const struct ffg_context *context)
@@ -295,16 +301,24 @@ static int start(struct ffg_context *context)
 
 	if (error)
 		return error;
+	error = ffg_signal_setup(context);
+	if (error) {
+		ffg_gate_close(context);
+		return error;
+	}
 	__atomic_store_n(&process, context, __ATOMIC_RELEASE);
 	error = ffg_thread_attach(context);
 	if (!error)
 		error = ffg_call_open(context);
 	if (!error)
 		error = ffg_violation_install();
-	if (!error)
+	if (!error) {
+		ffg_signal_take();
 		return 0;
+	}
 	ffg_call_close(context);
 	ffg_thread_close(context);
+	ffg_signal_cleanup();
 	ffg_gate_close(context);
 	__atomic_store_n(&process, NULL, __ATOMIC_RELEASE);
 	return error;
@@ -381,6 +395,7 @@ static int close_locked(struct ffg_context *context)
 	ffg_violation_remove();
 	ffg_call_close(context);
 	ffg_thread_close(context);
+	ffg_signal_cleanup();
 	ffg_gate_close(context);
 	__atomic_store_n(&process, NULL, __ATOMIC_RELEASE);
 	release(context);

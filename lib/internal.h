@@ -107,6 +107,8 @@ struct ffg_context {
  * Async-signal-safe.
  */
 struct ffg_context *ffg_context_process(void);
+/* Where 0 is read in a forked child, even if it ran no fork handlers. */
+const uint32_t *ffg_context_inherited(void);
 /* 0 if @context is the process's and usable here, else an error code that is set. */
 int ffg_context_check(const struct ffg_context *context);
 /* Is @address in the arena, the lines or the records?  Async-signal-safe. */
@@ -149,6 +151,8 @@ void ffg_thread_lock(void);
 void ffg_thread_unlock(void);
 int ffg_stack_new(struct ffg_stack *stack, size_t size);
 void ffg_stack_free(struct ffg_stack *stack);
+/* Bytes from the lowest usable one to the end, for a stack of @size. */
+size_t ffg_stack_usable(size_t size);
 
 /* ---- signature.c ---- */
 
@@ -285,7 +289,10 @@ void ffg_gate_record(struct ffg_call *call, uint64_t user[14]);
 
 /* ---- callback.c: called by gate.c and by jump.c ---- */
 
-/* Is @ip on the path of callbacks, and what does a fault there mean?  Async-signal-safe. */
+/*
+ * Is @ip on the path of callbacks, and what does a fault there mean?  Where it writes for
+ * foreign code is not of it.  Async-signal-safe.
+ */
 bool ffg_callback_contains(uintptr_t ip);
 const char *ffg_callback_explain(uintptr_t ip);
 /* The key of the table, with the context. */
@@ -299,6 +306,24 @@ void ffg_callback_jump(uintptr_t sp);
 
 /* libc's siglongjmp(@buffer, 1), without a look at borders: for the library itself. */
 void ffg_jump_back(sigjmp_buf buffer) __attribute__((noreturn));
+
+/* ---- signal.c, sigaction.c (signal_thunk.h has the rest) ---- */
+
+/* With the context: what the thunk of signal handlers reads. */
+int ffg_signal_setup(const struct ffg_context *context);
+void ffg_signal_cleanup(void);
+/* From now on handlers of trusted code have its rights, those that are registered already, too. */
+void ffg_signal_take(void);
+/* In a forked child. */
+void ffg_signal_fork(void);
+/* Is @ip in the thunk, and what does a fault there mean?  Async-signal-safe. */
+bool ffg_signal_contains(uintptr_t ip);
+const char *ffg_signal_explain(uintptr_t ip);
+/* What the kernel says of @signal: in the place of the thunk the program's handler. */
+struct sigaction;
+void ffg_signal_translate(int signal, struct sigaction *action);
+/* Trusted code jumps to a frame with stack pointer @sp: handlers below it are over. */
+void ffg_signal_jump(uintptr_t sp);
 
 /* ---- violation.c, report.c: called by context.c and object.c ---- */
 

@@ -7,7 +7,8 @@
  * registered as a stub that runs it behind the gate; what trusted code registers
  * goes to libc as it is, and so does everything while there is no context.
  *
- * Not here because it needs no stub: signal handlers start with every key closed,
+ * Not here because it needs no stub: signal handlers start with every key closed (those of
+ * trusted code: sigaction.c),
  * qsort()'s and dl_iterate_phdr()'s functions are called by whoever passes them, the start
  * routine of a thread runs in that thread.  Not covered: asynchronous I/O with SIGEV_THREAD.
  *
@@ -31,7 +32,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "chain.h"
 #include "internal.h"
 #include "interpose.h"
 #include "mutant.h"
@@ -58,7 +58,6 @@ enum interposed {
 	I_ON_EXIT,
 	I_REGISTER_ATFORK,
 	I_SIGACTION,
-	I_SIGNAL,
 	I_TIMER_CREATE,
 	I_TSS_CREATE,
 	I_COUNT
@@ -74,7 +73,6 @@ static const char *const names[I_COUNT] = {
 	[I_ON_EXIT] = "on_exit",
 	[I_REGISTER_ATFORK] = "__register_atfork",
 	[I_SIGACTION] = "sigaction",
-	[I_SIGNAL] = "signal",
 	[I_TIMER_CREATE] = "timer_create",
 	[I_TSS_CREATE] = "tss_create",
 };
@@ -452,28 +450,9 @@ INTERPOSED FILE *fopencookie(void *cookie, const char *mode, cookie_io_functions
 	return file;
 }
 
-/* ---- signals: the program's SIGSEGV and SIGILL handlers stay behind ours ---- */
+/* ---- signals: the functions themselves are in sigaction.c ---- */
 
 int ffg_interpose_sigaction(int signal, const struct sigaction *action, struct sigaction *old)
 {
 	return REAL(I_SIGACTION, sigaction)(signal, action, old);
-}
-
-INTERPOSED int sigaction(int signal, const struct sigaction *action, struct sigaction *old)
-{
-	if (!ffg_chain_has(signal))
-		return ffg_interpose_sigaction(signal, action, old);
-	ffg_chain_action(signal, action, old);
-	return 0;
-}
-
-INTERPOSED void (*signal(int number, void (*handler)(int)))(int)
-{
-	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART };
-	struct sigaction old;
-
-	if (!ffg_chain_has(number) || handler == SIG_ERR)
-		return REAL(I_SIGNAL, signal)(number, handler);
-	ffg_chain_action(number, &action, &old);
-	return old.sa_handler;
 }

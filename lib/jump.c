@@ -77,6 +77,7 @@ static void check(const struct __jmp_buf_tag *buffer)
 {
 	uintptr_t sp = stack_pointer_of(buffer);
 
+	ffg_signal_jump(sp);
 	if (!ffg_gate_is_foreign())
 		ffg_callback_jump(sp);
 	else if (!stays(sp))

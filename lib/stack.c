@@ -19,6 +19,11 @@
 
 _Static_assert(GUARD > GATE_RETURN_MAX + GATE_STACK_WORDS_MAX * 8UL + 8192, "guard");
 
+size_t ffg_stack_usable(size_t size)
+{
+	return ((size + 4095) & ~4095UL) + ABOVE;
+}
+
 int ffg_stack_new(struct ffg_stack *stack, size_t size)
 {
 	size_t usable;

@@ -195,6 +195,7 @@ int ffg_thread_attach(struct ffg_context *context)
 	thread->line->user[0] = thread->stack.low;
 	thread->line->user[1] = 0;
 	thread->line->user[2] = 0;
+	thread->line->user[4] = 0;
 	thread->domain = NULL;
 	thread->what = NULL;
 	thread->line_slot = &ffg_gate_line;

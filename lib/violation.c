@@ -244,6 +244,8 @@ FFG_API int ffg_violation_handle(int signal, void *siginfo, void *ucontext)
 		return 1;
 	if (signal == SIGSEGV && in_stack_guard(address)) {
 		v.reason = FFG_REASON_STACK;
+	} else if (ffg_signal_contains(ip)) {
+		v.advice = ffg_signal_explain(ip);
 	} else if (ffg_gate_contains(ip)) {
 		v.forked = context->forked || context->pid != getpid();
 		v.advice = v.forked ? NULL : ffg_gate_explain(ip);

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * sigaction() and its relatives, in front of libc's (interpose.c says how).
+ *
+ * From the first context on a handler that trusted code registers is registered as the thunk of
+ * signal_x86_64.S; those that were there before are taken over then.  The program sees
+ * its own handler and flags.  What foreign code registers goes to libc as it is, and runs
+ * with every key closed; only a handler that it found there and puts back stays trusted.
+ * SIGSEGV and the others that the library handles itself: chain.c.
+ *
+ * These are async-signal-safe, as libc's are.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "chain.h"
+#include "interpose.h"
+#include "signal_thunk.h"
+
+#define INTERPOSED __attribute__((visibility("default"), weak))
+#define SIGNALS 65
+
+/* libc's, for which its headers have no prototype, or not always */
+extern int __sigaction(int signal, const struct sigaction *action, struct sigaction *old);
+extern __sighandler_t __sysv_signal(int signal, __sighandler_t handler);
+extern __sighandler_t sysv_signal(int signal, __sighandler_t handler);
+extern __sighandler_t bsd_signal(int signal, __sighandler_t handler);
+extern __sighandler_t ssignal(int signal, __sighandler_t handler);
+
+/*
+ * Handler and disposition change together under @writer, with all signals blocked.  @taken: the
+ * thunk stands in from now on.
+ */
+static char writer;
+static bool taken;
+static bool with_info[SIGNALS];		/* SA_SIGINFO was among the program's flags */
+static bool interrupts[SIGNALS];	/* siginterrupt() */
+
+static void writer_lock(sigset_t *mask)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, mask);
+	while (__atomic_test_and_set(&writer, __ATOMIC_ACQUIRE))
+		__builtin_ia32_pause();
+}
+
+static void writer_unlock(const sigset_t *mask)
+{
+	__atomic_clear(&writer, __ATOMIC_RELEASE);
+	pthread_sigmask(SIG_SETMASK, mask, NULL);
+}
+
+static bool is_function(const struct sigaction *action)
+{
+	return action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN &&
+	       action->sa_handler != SIG_ERR;
+}
+
+static bool is_thunk(const struct sigaction *action)
+{
+	return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == ffg_signal_thunk;
+}
+
+/* The kernel knows the return address of handlers, which libc does not show. */
+static void learn_restorer(int signal)
+{
+	struct {
+		void *handler;
+		unsigned long flags;
+		uintptr_t restorer;
+		unsigned long mask;
+	} action;
+
+	if (!syscall(SYS_rt_sigaction, signal, NULL, &action, 8))
+		ffg_signal_restorer_set(action.restorer);
+}
+
+/* What the program gave, for what the kernel has. */
+static void translate(int signal, struct sigaction *action)
+{
+	if (!is_thunk(action))
+		return;
+	action->sa_sigaction = ffg_signal_handler(signal);
+	if (!with_info[signal])
+		action->sa_flags &= ~SA_SIGINFO;
+}
+
+/* Under the writer's lock; @action is the program's. */
+static int put(int signal, const struct sigaction *action)
+{
+	ffg_signal_fn before = ffg_signal_handler(signal);
+	struct sigaction thunk = *action;
+	bool info = with_info[signal];
+	int error;
+
+	if (is_thunk(action))			/* siginterrupt(), and who asked the kernel */
+		return ffg_interpose_sigaction(signal, action, NULL);
+	with_info[signal] = action->sa_flags & SA_SIGINFO;
+	ffg_signal_handler_set(signal, action->sa_sigaction);
+	thunk.sa_sigaction = ffg_signal_thunk;
+	thunk.sa_flags |= SA_SIGINFO;
+	error = ffg_interpose_sigaction(signal, &thunk, NULL);
+	if (!error) {
+		learn_restorer(signal);
+		return 0;
+	}
+	with_info[signal] = info;
+	ffg_signal_handler_set(signal, before);
+	return error;
+}
+
+/* Does a handler that is registered now get the thunk? */
+static bool is_trusted(int signal, const struct sigaction *action)
+{
+	if (!is_function(action) || !__atomic_load_n(&taken, __ATOMIC_ACQUIRE))
+		return false;
+	return !ffg_gate_is_foreign() || action->sa_sigaction == ffg_signal_handler(signal);
+}
+
+static int change(int signal, const struct sigaction *action, struct sigaction *old)
+{
+	struct sigaction copy, before;
+	sigset_t mask;
+	int error;
+
+	if (ffg_chain_has(signal)) {
+		ffg_chain_action(signal, action, old);
+		return 0;
+	}
+	if (!__atomic_load_n(&taken, __ATOMIC_ACQUIRE) || signal < 1 || signal >= SIGNALS)
+		return ffg_interpose_sigaction(signal, action, old);
+	/* A fault on what the caller gave must not come under the lock. */
+	if (action)
+		copy = *action;
+	writer_lock(&mask);
+	error = ffg_interpose_sigaction(signal, NULL, &before);
+	if (!error)
+		translate(signal, &before);
+	if (!error && action)
+		error = is_trusted(signal, &copy) ? put(signal, &copy) :
+			ffg_interpose_sigaction(signal, &copy, NULL);
+	writer_unlock(&mask);
+	if (!error && old)
+		*old = before;
+	return error;
+}
+
+void ffg_signal_take(void)
+{
+	struct sigaction action;
+	sigset_t mask;
+
+	writer_lock(&mask);
+	for (int signal = 1; signal < SIGNALS; signal++)
+		if (!ffg_chain_has(signal) && !ffg_interpose_sigaction(signal, NULL, &action) &&
+		    is_function(&action) && !is_thunk(&action))
+			put(signal, &action);
+	__atomic_store_n(&taken, true, __ATOMIC_RELEASE);
+	writer_unlock(&mask);
+}
+
+void ffg_signal_translate(int signal, struct sigaction *action)
+{
+	translate(signal, action);
+}
+
+void ffg_signal_fork(void)
+{
+	__atomic_clear(&writer, __ATOMIC_RELEASE);
+}
+
+/* ---- what programs call ---- */
+
+INTERPOSED int sigaction(int signal, const struct sigaction *action, struct sigaction *old)
+{
+	return change(signal, action, old);
+}
+
+INTERPOSED int __sigaction(int signal, const struct sigaction *action, struct sigaction *old)
+{
+	return change(signal, action, old);
+}
+
+static __sighandler_t simple(int signal, __sighandler_t handler, int flags)
+{
+	struct sigaction action = { .sa_handler = handler, .sa_flags = flags }, old;
+
+	if (handler == SIG_ERR || signal < 1 || signal >= SIGNALS) {
+		errno = EINVAL;
+		return SIG_ERR;
+	}
+	return change(signal, &action, &old) ? SIG_ERR : old.sa_handler;
+}
+
+static __sighandler_t bsd(int signal, __sighandler_t handler)
+{
+	struct sigaction action = { .sa_handler = handler }, old;
+
+	if (handler == SIG_ERR || signal < 1 || signal >= SIGNALS) {
+		errno = EINVAL;
+		return SIG_ERR;
+	}
+	sigaddset(&action.sa_mask, signal);
+	action.sa_flags = interrupts[signal] ? 0 : SA_RESTART;
+	return change(signal, &action, &old) ? SIG_ERR : old.sa_handler;
+}
+
+INTERPOSED __sighandler_t signal(int number, __sighandler_t handler)
+{
+	return bsd(number, handler);
+}
+
+INTERPOSED __sighandler_t bsd_signal(int number, __sighandler_t handler)
+{
+	return bsd(number, handler);
+}
+
+INTERPOSED __sighandler_t ssignal(int number, __sighandler_t handler)
+{
+	return bsd(number, handler);
+}
+
+INTERPOSED __sighandler_t __sysv_signal(int number, __sighandler_t handler)
+{
+	return simple(number, handler, (int)SA_RESETHAND | SA_NODEFER);
+}
+
+INTERPOSED __sighandler_t sysv_signal(int number, __sighandler_t handler)
+{
+	return simple(number, handler, (int)SA_RESETHAND | SA_NODEFER);
+}
+
+INTERPOSED int siginterrupt(int number, int interrupt)
+{
+	struct sigaction action;
+
+	if (change(number, NULL, &action))
+		return -1;
+	interrupts[number] = interrupt;
+	if (interrupt)
+		action.sa_flags &= ~SA_RESTART;
+	else
+		action.sa_flags |= SA_RESTART;
+	return change(number, &action, NULL);
+}
+
+INTERPOSED __sighandler_t sigset(int number, __sighandler_t disposition)
+{
+	__sighandler_t before;
+	struct sigaction old;
+	sigset_t set, mask;
+
+	sigemptyset(&set);
+	if (sigaddset(&set, number))
+		return SIG_ERR;
+	if (disposition == SIG_HOLD) {
+		if (pthread_sigmask(SIG_BLOCK, &set, &mask) || change(number, NULL, &old))
+			return SIG_ERR;
+		before = old.sa_handler;
+	} else {
+		before = simple(number, disposition, 0);
+		if (before == SIG_ERR || pthread_sigmask(SIG_UNBLOCK, &set, &mask))
+			return SIG_ERR;
+	}
+	return sigismember(&mask, number) ? SIG_HOLD : before;
+}
