@@ -3,6 +3,7 @@
  * libjpeg-turbo, by both of its interfaces.  On an error in the file it leaves by longjmp()
  * inside itself.
  */
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,6 +153,148 @@ static void rows(struct real *real)
 #undef STATE
 }
 
+/* ---- with an error function and a source of the program's ---- */
+
+struct source {
+	struct jpeg_source_mgr manager;	/* first: it is what libjpeg knows */
+	unsigned char bytes[4096];
+};
+
+/* Trusted, and unknown to libjpeg. */
+static struct {
+	struct real *real;
+	struct jpeg_decompress_struct *jpeg;
+	struct jpeg_error_mgr *error;
+	struct source *source;
+	const unsigned char *file;
+	size_t length, done;
+	jmp_buf end;
+} reader;
+
+static void error_exit(j_common_ptr jpeg)
+{
+	REAL_CHECK(jpeg == (j_common_ptr)reader.jpeg);
+	longjmp(reader.end, 1);
+}
+
+static void init_source(j_decompress_ptr jpeg)
+{
+	REAL_CHECK(jpeg == reader.jpeg);
+}
+
+static boolean fill_input_buffer(j_decompress_ptr jpeg)
+{
+	size_t n = reader.length - reader.done;
+
+	REAL_CHECK(jpeg == reader.jpeg);
+	if (!n)
+		longjmp(reader.end, 2);
+	if (n > sizeof(reader.source->bytes))
+		n = sizeof(reader.source->bytes);
+	memcpy(reader.source->bytes, reader.file + reader.done, n);
+	reader.done += n;
+	reader.source->manager.next_input_byte = reader.source->bytes;
+	reader.source->manager.bytes_in_buffer = n;
+	return TRUE;
+}
+
+static void skip_input_data(j_decompress_ptr jpeg, long count)
+{
+	struct jpeg_source_mgr *manager = &reader.source->manager;
+
+	while (count > (long)manager->bytes_in_buffer) {
+		count -= manager->bytes_in_buffer;
+		fill_input_buffer(jpeg);
+	}
+	if (count > 0) {
+		manager->next_input_byte += count;
+		manager->bytes_in_buffer -= count;
+	}
+}
+
+/* How it ended: 0 well, or what longjmp() said. */
+static int from_source(struct real *real, const unsigned char *file, size_t length)
+{
+	struct jpeg_decompress_struct *jpeg = real_alloc(real, sizeof(*jpeg));
+	struct jpeg_error_mgr *error = real_alloc(real, sizeof(*error));
+	struct source *source = real_alloc(real, sizeof(*source));
+	JSAMPROW *row = real_alloc(real, sizeof(*row));
+	size_t stride;
+	int how;
+
+	reader.real = real;
+	reader.jpeg = jpeg;
+	reader.error = error;
+	reader.source = source;
+	reader.file = file;
+	reader.length = length;
+	reader.done = 0;
+
+#define STATE	IN_OUT(jpeg, sizeof(*jpeg)), IN_OUT(error, sizeof(*error)), \
+		IN_OUT(source, sizeof(*source))
+	jpeg->err = REAL(real, jpeg_std_error, "p(p)", OUT(error, sizeof(*error)))(error);
+	error->error_exit = (void (*)(j_common_ptr))
+			    real_callback(real, error_exit, "v(p)", 0, NULL);
+	REAL(real, jpeg_CreateDecompress, "v(pii)", STATE)(jpeg, JPEG_LIB_VERSION, sizeof(*jpeg));
+	jpeg->src = &source->manager;
+	source->manager.init_source = real_callback(real, init_source, "v(p)", 0, NULL);
+	source->manager.fill_input_buffer = (boolean (*)(j_decompress_ptr))
+		real_callback(real, fill_input_buffer, "i(p)", 0, NULL);
+	source->manager.skip_input_data = (void (*)(j_decompress_ptr, long))
+		real_callback(real, skip_input_data, "v(pi)", 0, NULL);
+	/* Functions of the library's may stand beside those of the program. */
+	source->manager.resync_to_restart = real_symbol(real, "jpeg_resync_to_restart");
+	source->manager.term_source = source->manager.init_source;
+	how = setjmp(reader.end);
+	if (!how) {
+		REAL(real, jpeg_read_header, "i(pi)", STATE)(jpeg, TRUE);
+		jpeg->scale_denom = 8;
+		REAL(real, jpeg_start_decompress, "i(p)", STATE)(jpeg);
+		stride = (size_t)jpeg->output_width * jpeg->output_components;
+		REAL_CHECK(stride > 500 && stride < 20000);
+		*row = real_alloc(real, stride);
+		while (jpeg->output_scanline < jpeg->output_height) {
+			REAL(real, jpeg_read_scanlines, "i(ppi)", STATE, IN(row, sizeof(*row)),
+			     OUT(*row, stride))(jpeg, row, 1);
+			real_output(real, "row", *row, stride);
+		}
+		REAL(real, jpeg_finish_decompress, "i(p)", STATE)(jpeg);
+	}
+	real_number(real, "how it ended", how);
+	real_number(real, "message", how == 1 ? error->msg_code : 0);
+	real_number(real, "read", reader.done);
+	REAL(real, jpeg_destroy_decompress, "v(p)", STATE)(jpeg);
+#undef STATE
+	return how;
+}
+
+static unsigned char *plain_file(size_t *length)
+{
+	struct real plain = { .guarded = false };
+
+	return real_file(&plain, PICTURE, length);
+}
+
+static void source(struct real *real)
+{
+	size_t length;
+	unsigned char *file = plain_file(&length);
+
+	REAL_CHECK(!from_source(real, file, length));
+	free(file);
+}
+
+/* Cut off, then no JPEG at all. */
+static void source_damaged(struct real *real)
+{
+	size_t length;
+	unsigned char *file = plain_file(&length);
+
+	REAL_CHECK(from_source(real, file, 50000) == 2);
+	REAL_CHECK(from_source(real, file + 100, 50000) == 1);
+	free(file);
+}
+
 REAL_FIXTURE
 
 REAL_TEST(turbo_decodes)
@@ -172,6 +315,16 @@ REAL_TEST(turbo_damaged_file)
 REAL_TEST(libjpeg_rows)
 {
 	EXPECT_TRUE(real_same(JPEG, rows));
+}
+
+REAL_TEST(libjpeg_source)
+{
+	EXPECT_TRUE(real_same(JPEG, source));
+}
+
+REAL_TEST(libjpeg_source_damaged)
+{
+	EXPECT_TRUE(real_same(JPEG, source_damaged));
 }
 
 REAL_TEST(without_the_pixels)

@@ -37,6 +37,11 @@ struct real_call {
 	void *entry;
 };
 
+struct real_callback {
+	struct real_callback *next;
+	struct ffg_callback *callback;
+};
+
 void real_fail(const char *format, ...)
 {
 	va_list arguments;
@@ -98,16 +103,28 @@ static struct real_call *call_find(struct real *real, const char *name)
 	return call;
 }
 
+/* "XML_Parse 2" is another call of XML_Parse(); the caller frees. */
+static char *symbol_of(const char *name)
+{
+	char *symbol = strndup(name, strcspn(name, " "));
+
+	if (!symbol)
+		real_fail("out of memory");
+	return symbol;
+}
+
 static struct real_call *call_make(struct real *real, const char *name, void *function,
 				   const char *signature)
 {
 	struct real_call *call = calloc(1, sizeof(*call));
+	char *symbol = symbol_of(name);
 
 	if (!call)
 		real_fail("out of memory");
 	call->name = strdup(name);
 	call->call = function ? ffg_call_new_address(real->domain, function, signature) :
-				ffg_call_new(real->domain, name, signature);
+				ffg_call_new(real->domain, symbol, signature);
+	free(symbol);
 	if (!call->call)
 		real_fail("%s: %s", name, ffg_error_message());
 	call->next = real->calls;
@@ -153,12 +170,40 @@ void *real_entry(struct real *real, const char *function, const char *signature,
 
 void *real_symbol(struct real *real, const char *name)
 {
-	void *address = real->guarded ? ffg_domain_symbol(real->domain, name) :
-					dlsym(real->handle, name);
+	char *symbol = symbol_of(name);
+	void *address = real->guarded ? ffg_domain_symbol(real->domain, symbol) :
+					dlsym(real->handle, symbol);
 
 	if (!address)
-		real_fail("%s has no %s", real->library, name);
+		real_fail("%s has no %s", real->library, symbol);
+	free(symbol);
 	return address;
+}
+
+/* ---- callbacks ---- */
+
+void *real_callback(struct real *real, void *function, const char *signature,
+		    unsigned int argument, void *data)
+{
+	struct real_callback *callback;
+
+	if (!real->guarded)
+		return function;
+	callback = calloc(1, sizeof(*callback));
+	if (!callback)
+		real_fail("out of memory");
+	callback->callback = ffg_callback_new(real->domain, function, signature);
+	if (!callback->callback ||
+	    (argument && ffg_callback_data(callback->callback, argument, data)))
+		real_fail("callback: %s", ffg_error_message());
+	callback->next = real->callbacks;
+	real->callbacks = callback;
+	return ffg_callback_entry(callback->callback);
+}
+
+void *real_data(struct real *real, void *data)
+{
+	return real->guarded ? NULL : data;
 }
 
 /* ---- memory ---- */
@@ -282,6 +327,7 @@ static void open_library(struct real *real)
 /* Slack is checked here, of what was not freed before: context_close() tells of none. */
 static void close_library(struct real *real)
 {
+	struct real_callback *next_callback;
 	struct real_call *next;
 
 	if (!real->guarded) {
@@ -295,6 +341,13 @@ static void close_library(struct real *real)
 			real_fail("%s: %s", call->name, ffg_error_message());
 		free(call->name);
 		free(call);
+	}
+	for (struct real_callback *callback = real->callbacks; callback;
+	     callback = next_callback) {
+		next_callback = callback->next;
+		if (ffg_callback_free(callback->callback))
+			real_fail("callback: %s", ffg_error_message());
+		free(callback);
 	}
 	if (ffg_domain_close(real->domain) || ffg_context_close(real->context))
 		real_fail("closing: %s", ffg_error_message());
@@ -423,7 +476,7 @@ bool real_stops(const char *library, real_body body, const char *function)
 	char *line;
 	bool stopped;
 
-	if (asprintf(&line, "\n  call:    %s,", function) < 0)
+	if (asprintf(&line, "\n  call:    %.*s,", (int)strcspn(function, " "), function) < 0)
 		abort();
 	stopped = violates(library, body, function, line);
 	free(line);

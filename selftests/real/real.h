@@ -17,6 +17,7 @@
 #include <ffiguard.h>
 
 struct real_call;
+struct real_callback;
 
 /* One run. */
 struct real {
@@ -28,6 +29,7 @@ struct real {
 	void *handle;			/* not guarded: of dlopen() */
 	struct real_call *calls;	/* functions that were called */
 	struct real_call *last;
+	struct real_callback *callbacks;
 	struct real_output *output;
 };
 
@@ -53,9 +55,24 @@ struct real_grant {
 		(const struct real_grant[]){ REAL_END, ##__VA_ARGS__, REAL_END }))
 void *real_entry(struct real *real, const char *function, const char *signature,
 		 const struct real_grant *grants);
+/*
+ * The same with a prepared call of its own, as it takes if an outer call of the function is in
+ * progress; @name: that of the function, a blank, and what tells the calls apart.
+ */
+#define REAL_AS(real, name, function, signature, ...)				\
+	((__typeof__(&(function)))real_entry(real, name, signature,		\
+		(const struct real_grant[]){ REAL_END, ##__VA_ARGS__, REAL_END }))
 /* The same for a function whose address the library told; @name: for reports. */
 void *real_entry_address(struct real *real, const char *name, void *function,
 			 const char *signature, const struct real_grant *grants);
+/*
+ * What the library is given to call: @function, or an entry for it.  @argument: which of its
+ * integer arguments is user data, 0 if none; @data: what @function gets there.  Behind the gate
+ * the library is not told @data: it is given what real_data() says.
+ */
+void *real_callback(struct real *real, void *function, const char *signature,
+		    unsigned int argument, void *data);
+void *real_data(struct real *real, void *data);
 /* Address of a symbol of the library. */
 void *real_symbol(struct real *real, const char *name);
 

@@ -169,6 +169,103 @@ static void html(struct real *real)
 	REAL(real, xmlFreeDoc, "v(p)")(tree);
 }
 
+/* ---- SAX: no tree, events in trusted code ---- */
+
+/* Trusted, and unknown to libxml2. */
+struct events {
+	struct real *real;
+	unsigned int depth, elements, errors;
+};
+
+static void note(const struct events *events, const char *what, const xmlChar *text)
+{
+	real_output(events->real, what, text, text ? strlen((const char *)text) : 0);
+}
+
+/* Nine arguments: three come by the stack. */
+static void start(void *data, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri,
+		  int namespaces, const xmlChar **namespace, int attributes, int defaulted,
+		  const xmlChar **attribute)
+{
+	struct events *events = data;
+
+	note(events, "element", name);
+	note(events, "prefix", prefix);
+	note(events, "namespace", uri);
+	REAL_CHECK(namespaces >= 0 && attributes >= 0 && defaulted >= 0 && attributes < 1000);
+	for (int n = 0; n < 2 * namespaces; n++)
+		note(events, "prefix or URI", namespace[n]);
+	for (int n = 0; n < attributes; n++) {
+		/* name, prefix, URI, begin and end of the value */
+		note(events, "attribute", attribute[5 * n]);
+		real_output(events->real, "value", attribute[5 * n + 3],
+			    attribute[5 * n + 4] - attribute[5 * n + 3]);
+	}
+	events->depth++;
+	events->elements++;
+}
+
+static void end(void *data, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri)
+{
+	struct events *events = data;
+
+	(void)prefix;
+	(void)uri;
+	note(events, "end", name);
+	REAL_CHECK(events->depth--);
+}
+
+static void characters(void *data, const xmlChar *text, int length)
+{
+	const struct events *events = data;
+
+	REAL_CHECK(length >= 0 && length < 1 << 20);
+	real_output(events->real, "text", text, length);
+}
+
+static void sax_error(void *data, xmlErrorPtr error)
+{
+	struct events *events = data;
+
+	real_number(events->real, "code", error->code);
+	note(events, "message", (const xmlChar *)error->message);
+	events->errors++;
+}
+
+static void sax_of(struct real *real, size_t cut)
+{
+	struct events events = { .real = real };
+	xmlSAXHandler *handler = real_alloc(real, sizeof(*handler));
+	size_t length;
+	char *text = real_file(real, DOCUMENT, &length);
+	int result;
+
+	length -= cut;
+	handler->initialized = XML_SAX2_MAGIC;
+	handler->startElementNs =
+		(startElementNsSAX2Func)real_callback(real, start, "v(ppppipiip)", 1, &events);
+	handler->endElementNs =
+		(endElementNsSAX2Func)real_callback(real, end, "v(pppp)", 1, &events);
+	handler->characters =
+		(charactersSAXFunc)real_callback(real, characters, "v(ppi)", 1, &events);
+	handler->serror =
+		(xmlStructuredErrorFunc)real_callback(real, sax_error, "v(pp)", 1, &events);
+	result = REAL(real, xmlSAXUserParseMemory, "i(pppi)", IN(handler, sizeof(*handler)),
+		      IN(text, length))(handler, real_data(real, &events), text, (int)length);
+	real_number(real, "result", result);
+	REAL_CHECK(events.elements > 20 && !!result == !!cut && !!events.errors == !!cut);
+}
+
+static void sax(struct real *real)
+{
+	sax_of(real, 0);
+}
+
+static void sax_broken(struct real *real)
+{
+	sax_of(real, 100);
+}
+
 REAL_FIXTURE
 
 REAL_TEST(document)
@@ -189,6 +286,16 @@ REAL_TEST(broken)
 REAL_TEST(html)
 {
 	EXPECT_TRUE(real_same(LIBRARY, html));
+}
+
+REAL_TEST(sax)
+{
+	EXPECT_TRUE(real_same(LIBRARY, sax));
+}
+
+REAL_TEST(sax_broken)
+{
+	EXPECT_TRUE(real_same(LIBRARY, sax_broken));
 }
 
 REAL_TEST(without_the_encoding)
