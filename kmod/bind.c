@@ -62,13 +62,8 @@ static struct ffg_binding *ffg_binding_pop(struct ffg_context *ctx, u32 *slots)
 	return &ctx->bindings[ctx->slots.index[key]];
 }
 
-/**
- * ffg_record_stale() - the gate must ask before it uses the record again
- * @record: record
- *
- * The caller holds the arena mutex.
- */
-void ffg_record_stale(struct ffg_call_record *record)
+/* The gate must ask before it uses the record again.  The caller holds the arena mutex. */
+static void ffg_record_stale(struct ffg_call_record *record)
 {
 	WRITE_ONCE(record->shared->word, record->shared->word | FFG_WORD_STALE);
 }

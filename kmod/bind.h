@@ -8,7 +8,6 @@
 
 #include "slot.h"
 
-struct ffg_call_record;
 struct ffg_context;
 struct ffg_object;
 
@@ -29,7 +28,6 @@ struct ffg_binding {
 };
 
 void ffg_bindings_init(struct ffg_context *ctx);
-void ffg_record_stale(struct ffg_call_record *record);
 void ffg_bind_dissolve(struct ffg_context *ctx, struct ffg_binding *binding);
 int ffg_bind_record(struct ffg_context *ctx, u32 index, u64 serial, bool wait, u64 timeout_ns);
 int ffg_bind(struct ffg_context *ctx, struct ffg_bind *arg);
