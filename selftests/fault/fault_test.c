@@ -396,9 +396,15 @@ TEST_F(fault, retry_after_revoke_of_another_record)
 	}
 }
 
+static void ignore(int number)
+{
+	(void)number;
+}
+
 /* No slot to be had: with the only one in another thread's call. */
 TEST_F(fault, busy)
 {
+	struct sigaction action = { .sa_handler = ignore };
 	struct raw *raw = &self->raw;
 	struct ffg_grant_desc whole;
 	struct ffg_record_id mine, theirs;
@@ -420,6 +426,15 @@ TEST_F(fault, busy)
 	line->tpkru = raw_rdpkru();
 	line->fpkru = line->tpkru | raw->all;
 	self->call.fpkru = line->fpkru;
+	/* A signal comes first: it is handled with nothing open, and the touch faults again. */
+	sigaction(SIGALRM, &action, NULL);
+	ualarm(20000, 20000);
+	ASSERT_EQ(0, raw_fault(raw, AT(0), FFG_ACCESS_WRITE, self->call.fpkru, &self->fault));
+	ualarm(0, 0);
+	EXPECT_EQ(FFG_VERDICT_RETRY, self->fault.verdict);
+	EXPECT_EQ(line->tpkru | raw->all, self->fault.pkru);
+	EXPECT_EQ(self->fault.pkru, line->fpkru);
+	line->fpkru = self->call.fpkru;
 	EXPECT_VIOLATION(RAW_PKUERR, FFG_REASON_BUSY, AT(0), FFG_ACCESS_WRITE);
 	EXPECT_EQ(BOTH, self->fault.grant_rights);
 	helper_go_on(&helper);
