@@ -111,7 +111,7 @@ TEST_F(limits, need_a_capability)
 	EXPECT_EQ(0, limits(raw, FFG_LIMITS_SET, first.objects, first.frames, first.tables, &now));
 }
 
-TEST_F(limits, reached)
+TEST_F(limits, budget_reached)
 {
 	struct raw *raw = &self->scene.raw;
 	struct ffg_object_desc desc[4] = { 0 };
@@ -165,7 +165,7 @@ TEST_F(limits, reached)
 }
 
 /* A context that may take more than its share does not get more than there is for all. */
-TEST_F(limits, of_all_contexts)
+TEST_F(limits, budget_of_all_contexts)
 {
 	struct raw *raw = &self->scene.raw;
 	struct ffg_stats before, now;
