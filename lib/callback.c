@@ -248,7 +248,8 @@ static const struct {
 
 bool ffg_callback_contains(uintptr_t ip)
 {
-	return ip >= (uintptr_t)ffg_callback_begin && ip < (uintptr_t)ffg_callback_end;
+	return ip >= (uintptr_t)ffg_callback_begin && ip < (uintptr_t)ffg_callback_end &&
+	       ip != (uintptr_t)ffg_callback_copy;
 }
 
 const char *ffg_callback_explain(uintptr_t ip)
@@ -256,7 +257,7 @@ const char *ffg_callback_explain(uintptr_t ip)
 	for (unsigned int n = 0; n < sizeof(stops) / sizeof(stops[0]); n++)
 		if (ip == (uintptr_t)stops[n].stop)
 			return stops[n].meaning;
-	return "on the way of a callback: a jump into it, or the foreign stack is used up";
+	return "on the way of a callback: a thread that is in no guarded call, a jump into it, or the foreign stack is used up";
 }
 
 /* ---- context ---- */

@@ -125,6 +125,7 @@ extern const char ffg_callback_stop_rights[], ffg_callback_stop_thread[];
 extern const char ffg_callback_stop_state[], ffg_callback_stop_stack[];
 extern const char ffg_callback_stop_depth[], ffg_callback_stop_return[];
 extern const char ffg_callback_stop_jump[];	/* called by jump.c */
+extern const char ffg_callback_copy[];	/* writes where foreign code said, with its rights */
 extern const char ffg_callback_unwind[];	/* landing of a thread that ends in a callback */
 
 /*

@@ -238,8 +238,10 @@ ffg_callback_path:
 	mov	%eax, L_FPKRU(%rbx)
 	cmp	%ecx, R_WORD(%r11)
 	jne	.Lstale
+#if !FFG_MUTANT(CALLBACK_SERIAL)
 	cmp	%r10, R_SERIAL(%r11)
 	jne	.Lclosed
+#endif
 .Lgo:
 	mov	F_RDI(%rbp), %rdi
 	mov	C_RETURN(%r15), %esi
@@ -271,6 +273,8 @@ ffg_callback_path:
 	mov	%rdi, %r14			/* what the convention wants in rax */
 	mov	%esi, %ecx
 	mov	%r12, %rsi
+HIDDEN(ffg_callback_copy)
+ffg_callback_copy:
 	rep movsb
 	lea	-FOREIGN_FRAME(%rbp), %rsp
 1:	ldmxcsr	(%rsp)

@@ -61,13 +61,13 @@ int call_then_write(long (*function)(long, void *), volatile unsigned char *p, i
 /* A jump within foreign code, over frames that called back. */
 static jmp_buf inner;
 
-static void __attribute__((noinline)) jump_down(long (*function)(long, void *), int depth)
+static __attribute__((noinline, noclone)) void jump_down(long (*function)(long, void *), int depth)
 {
-	if (!depth) {
-		function(1, NULL);
+	if (depth)
+		jump_down(function, depth - 1);
+	else if (function(1, NULL))
 		longjmp(inner, 5);
-	}
-	jump_down(function, depth - 1);
+	__asm__ volatile("");			/* a frame each */
 }
 
 int call_then_jump(long (*function)(long, void *))
@@ -171,12 +171,17 @@ __asm__(".text\n.globl call_on_stack\n.type call_on_stack, @function\ncall_on_st
 	"mov %rbp, %rsp; pop %rbp; ret\n"
 	".size call_on_stack, . - call_on_stack\n");
 
-/* Into the middle of the way of a callback: r11 as its number. */
+/*
+ * Into the middle of the way of a callback, with a stack as it has there: r11 as its number. If
+ * that goes through it returns as if the way had been taken from its beginning.
+ */
 void call_into(void *target, uint32_t eax, uint64_t rbx, uint64_t r11);
 __asm__(".text\n.globl call_into\n.type call_into, @function\ncall_into:\n"
 	"push %rbp; mov %rsp, %rbp\n"
+	"push %rbx; push %r12; push %r13; push %r14; push %r15\n"
+	"movabs $0x37f00001f80, %rax; push %rax\n"
 	"mov %rcx, %r11; mov %rdi, %r10; mov %esi, %eax; mov %rdx, %rbx\n"
-	"sub $64, %rsp; xor %ecx, %ecx; xor %edx, %edx\n"
+	"xor %r12d, %r12d; xor %ecx, %ecx; xor %edx, %edx\n"
 	"jmp *%r10\n"
 	".size call_into, . - call_into\n");
 
