@@ -151,8 +151,8 @@ FFG_API unsigned int ffg_context_slots(struct ffg_context *context);
  * ffg_thread_attach() - let the calling thread make guarded calls
  *
  * Opens the context's keys for the thread, gives it a line, a foreign stack with guard pages
- * and, if it has none, an alternate signal stack.  Undone at thread exit.  Errors:
- * FFG_E_ATTACHED, FFG_E_LIMIT, FFG_E_NOMEM.
+ * and, if it has none of 32 KiB or more, an alternate signal stack.  Undone at thread exit.
+ * Errors: FFG_E_ATTACHED, FFG_E_LIMIT, FFG_E_NOMEM.
  */
 FFG_API int ffg_thread_attach(struct ffg_context *context);
 /** ffg_thread_detach() - undo ffg_thread_attach(); FFG_E_BUSY inside a guarded call. */

@@ -17,6 +17,7 @@
 
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -128,8 +129,9 @@ struct ffg_thread {
 	struct ffg_line *line;		/* readable only while SAFE is open */
 	const struct ffg_line *line_ro;	/* readable always */
 	struct ffg_stack stack;
-	void *altstack;			/* ours, or NULL if the program had one */
+	void *altstack;			/* ours, or NULL if the program has a large enough one */
 	size_t altstack_size;
+	stack_t altstack_before;	/* the program's */
 	/* ffg_gate_call() in progress: what the report says; see ffg_gate_running() */
 	struct ffg_domain *domain;
 	const char *what;

@@ -13,6 +13,7 @@
 
 #define ALTSTACK_SIZE	(64UL << 10)	/* a report with its backtrace is deep */
 #define ALTSTACK_GUARD	4096UL
+#define ALTSTACK_MIN	(32UL << 10)	/* what a program has to have for it to be left alone */
 
 static __thread struct ffg_thread *self __attribute__((tls_model("initial-exec")));
 
@@ -42,24 +43,28 @@ void ffg_thread_unlock(void)
 
 /* ---- alternate signal stack: foreign code may have used up its own ---- */
 
+/* The program gets back what it had, unless it has set another one since. */
 static void altstack_free(struct ffg_thread *thread)
 {
-	stack_t none = { .ss_flags = SS_DISABLE }, now;
+	stack_t now;
 
 	if (!thread->altstack)
 		return;
 	if (!sigaltstack(NULL, &now) && now.ss_sp == (char *)thread->altstack + ALTSTACK_GUARD)
-		sigaltstack(&none, NULL);
+		sigaltstack(&thread->altstack_before, NULL);
 	munmap(thread->altstack, thread->altstack_size);
 	thread->altstack = NULL;
 }
 
 static int altstack_new(struct ffg_thread *thread)
 {
-	stack_t stack;
+	stack_t stack, before;
 	char *map;
 
-	if (thread->altstack || (!sigaltstack(NULL, &stack) && !(stack.ss_flags & SS_DISABLE)))
+	if (thread->altstack || sigaltstack(NULL, &before))
+		return 0;
+	/* Rust's runtime gives each thread one of 8 KiB, in which a report would overflow. */
+	if (!(before.ss_flags & SS_DISABLE) && before.ss_size >= ALTSTACK_MIN)
 		return 0;
 	map = mmap(NULL, ALTSTACK_SIZE + ALTSTACK_GUARD, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
@@ -74,6 +79,8 @@ static int altstack_new(struct ffg_thread *thread)
 		munmap(map, ALTSTACK_SIZE + ALTSTACK_GUARD);
 		return ffg_fail_errno(error, "alternate signal stack");
 	}
+	before.ss_flags &= ~SS_ONSTACK;
+	thread->altstack_before = before;
 	thread->altstack = map;
 	thread->altstack_size = ALTSTACK_SIZE + ALTSTACK_GUARD;
 	return 0;

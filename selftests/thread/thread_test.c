@@ -266,6 +266,43 @@ TEST_F(thread, alternate_signal_stack)
 	}
 }
 
+/*
+ * One that is too small for a report, as Rust's runtime gives to each thread, is replaced, and is
+ * back afterwards; one that the program sets meanwhile stays.
+ */
+static void *with_small_altstack(void *data)
+{
+	static char memory[8192], later[8192];
+	struct worker *worker = data;
+	stack_t stack = { .ss_sp = memory, .ss_size = sizeof(memory) }, after;
+
+	sigaltstack(&stack, NULL);
+	worker->error[0] = ffg_thread_attach(worker->scene.context);
+	sigaltstack(NULL, &after);
+	worker->result[0] = after.ss_sp != memory && after.ss_size >= 32768 && !after.ss_flags;
+	worker->error[1] = ffg_thread_detach(worker->scene.context);
+	sigaltstack(NULL, &after);
+	worker->result[1] = after.ss_sp == memory && after.ss_size == sizeof(memory);
+	worker->error[2] = ffg_thread_attach(worker->scene.context);
+	stack.ss_sp = later;
+	sigaltstack(&stack, NULL);
+	worker->error[3] = ffg_thread_detach(worker->scene.context);
+	sigaltstack(NULL, &after);
+	worker->result[2] = worker->result[3] = after.ss_sp == later;
+	return NULL;
+}
+
+TEST_F(thread, small_alternate_signal_stack)
+{
+	struct worker worker = { .scene = self->scene };
+
+	run(with_small_altstack, &worker);
+	for (int n = 0; n < 4; n++) {
+		EXPECT_EQ(0, worker.error[n]);
+		EXPECT_EQ(1, worker.result[n]);
+	}
+}
+
 /* ---- several at once ---- */
 
 #define THREADS	6
