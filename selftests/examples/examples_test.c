@@ -116,6 +116,18 @@ TEST_F_TIMEOUT(example, readme, 100)
 	EXPECT_EQ(1, count("3840 x 2160, first byte "));
 }
 
+/* Missing if there was no rustc: then it ends with status 127, and this fails. */
+TEST_F_TIMEOUT(example, rust, 300)
+{
+	EXPECT_EQ(0, run("rust", NULL)) {
+		show();
+	}
+	EXPECT_EQ(1, count("pixels   3840 x 2160, identical with those of the unguarded process\n"));
+	EXPECT_EQ(1, count("\nthreads  4 threads, 40 of 40 pictures identical\n"));
+	EXPECT_EQ(1, count("in trusted code caught; in a callback caught; calls afterwards work\n"));
+	EXPECT_EQ(3, count(" stopped, with its report\n"));
+}
+
 /* Not a PNG, not there, no word at all: an error in words, nobody dies of a signal. */
 static bool refused(const char *name, const char *argument, const char *words)
 {
@@ -137,6 +149,7 @@ TEST_F_TIMEOUT(example, bad_input, 100)
 	EXPECT_TRUE(refused("zlib", "/nonexistent", "gzip cannot unpack"));
 	EXPECT_TRUE(refused("zlib", NO_PNG_FILE, "gzip cannot unpack"));
 	EXPECT_TRUE(refused("readme", NO_PNG_FILE, "PNG"));
+	EXPECT_TRUE(refused("rust", NO_PNG_FILE, "Not a PNG file"));
 	EXPECT_TRUE(refused("readme", NULL, "which file?"));
 }
 
