@@ -84,6 +84,10 @@ enum ffg_error {
 	FFG_E_REVOKED,		/* the grants of the call were revoked */
 	FFG_E_DAMAGED,		/* slack of an object was overwritten */
 	FFG_E_SYSTEM,		/* the kernel said something else: see errno */
+	FFG_E_VIOLATION,	/* the call was ended by a violation: see ffg_call_report() */
+	FFG_E_CRASHED,		/* the call was ended by a crash or an abort() of foreign code */
+	FFG_E_EXITED,		/* foreign code wanted to end the process: the call was ended */
+	FFG_E_TIMEOUT,		/* the call ran longer than its budget */
 	FFG_E_COUNT_		/* number of codes; not a code */
 };
 
@@ -206,10 +210,29 @@ FFG_API int ffg_object_query(struct ffg_context *context, const void *address,
 
 /* ---- domains ---- */
 
+/*
+ * What becomes of a call that foreign code cannot end well: flags of ffg_domain_open().
+ *
+ * FFG_POLICY_RECOVER: on a violation, a crash (SIGSEGV, SIGBUS, SIGFPE, SIGILL in foreign code, the
+ * foreign stack used up), on exit(), _exit(), quick_exit(), abort(), a failed assert() or a smashed
+ * stack, and when its budget has run out, the entry returns zero of its type, ffg_call_error()
+ * tells why (FFG_E_VIOLATION, FFG_E_CRASHED, FFG_E_EXITED, FFG_E_TIMEOUT) and ffg_call_report()
+ * has the report. The call's grants are closed; nothing that it left half done is undone but by
+ * ffg_domain_reset(), and memory that it had allocated is lost.
+ *
+ * Not where a frame of libc or of the dynamic linker is on the foreign stack, as their locks may be
+ * held; not in threads that foreign code started, in constructors and destructors.  There the
+ * policy is FFG_POLICY_DIE, and the report says why.
+ */
+enum ffg_policy {
+	FFG_POLICY_DIE = 0,		/* report and die, or what the callback does */
+	FFG_POLICY_RECOVER = 1
+};
+
 /**
  * ffg_domain_open() - load a foreign library with its constructors behind the gate
  * @library: as for dlopen()
- * @flags: must be 0
+ * @flags: one of enum ffg_policy
  *
  * Constructors, IFUNC resolvers and destructors run with no grants.  Functions that the library
  * hands to libc (atexit, thread-specific data destructors, fork handlers) run behind the gate
@@ -231,6 +254,27 @@ FFG_API int ffg_domain_close(struct ffg_domain *domain);
  * NULL: FFG_E_NO_SYMBOL.
  */
 FFG_API void *ffg_domain_symbol(struct ffg_domain *domain, const char *symbol);
+
+/**
+ * ffg_domain_reset() - the data of a domain as they were after its constructors
+ *
+ * For domains that were opened with FFG_POLICY_RECOVER, after a call was ended: writable data of
+ * the library and of what was loaded with it are restored, and of their thread-local data the
+ * calling thread's.  What is not: memory that the library allocated, files it opened, its exit
+ * handlers, thread-local data of other threads, libraries that it loaded itself.  No thread may be
+ * in a call of the domain (FFG_E_BUSY if one is seen there).  FFG_E_INVAL: the domain has another
+ * policy.  FFG_E_BUSY: the library, or one that it needs, was loaded before the domain was opened
+ * or serves another domain too, or foreign code started threads that still run.
+ */
+FFG_API int ffg_domain_reset(struct ffg_domain *domain);
+/**
+ * ffg_domain_budget() - time budget for each call of a domain
+ * @milliseconds: 0: none, which is the default
+ *
+ * Counts for calls whose entry is asked for (ffg_call_entry()) afterwards and that have no budget
+ * of their own.  See ffg_call_budget().
+ */
+FFG_API int ffg_domain_budget(struct ffg_domain *domain, unsigned int milliseconds);
 
 /* ---- calls ---- */
 
@@ -315,6 +359,26 @@ FFG_API void *ffg_call_entry(struct ffg_call *call);
  * apart.
  */
 FFG_API int ffg_call_error(struct ffg_call *call);
+/**
+ * ffg_call_report() - what ended this thread's last call that was recovered
+ *
+ * NULL (FFG_E_INVAL) if that was no entry of @call.  Valid until the next call of the thread that
+ * is recovered, and while @call is.  The frames that lead to the place are in it if the thread
+ * made no guarded call in between.
+ */
+FFG_API const struct ffg_violation *ffg_call_report(struct ffg_call *call);
+/**
+ * ffg_call_budget() - time budget of each call, in place of its domain's
+ * @milliseconds: 0: the domain's, which is the default
+ *
+ * Counts from the next ffg_call_entry() on.  A thread of the library watches; the call's own path
+ * gets no longer.  The call is ended up to half of its budget (at most 50 ms) late, as by
+ * FFG_POLICY_RECOVER with FFG_E_TIMEOUT; while it is in a place where that is not possible it is
+ * tried again for another budget (at least 1 s), and then the process dies.  With FFG_POLICY_DIE
+ * the process dies at once.  Time that foreign code waits in the kernel counts, time in
+ * callbacks does not: the clock starts anew after one.
+ */
+FFG_API int ffg_call_budget(struct ffg_call *call, unsigned int milliseconds);
 /**
  * ffg_call_revoke() - end the grants of the call, now, for every thread
  *
@@ -417,6 +481,11 @@ FFG_API int ffg_callback_free(struct ffg_callback *callback);
 /* Reasons that only the library sees, beside FFG_REASON_* of <linux/ffiguard.h> */
 #define FFG_REASON_STACK	64	/* the foreign stack is used up */
 #define FFG_REASON_GATE		65	/* rights do not match at the gate; advice says how */
+/* No violations, but ends of calls that FFG_POLICY_RECOVER tells about in the same way */
+#define FFG_REASON_CRASH	70	/* another signal, see signal */
+#define FFG_REASON_ABORT	71	/* abort(), assert(), a smashed stack */
+#define FFG_REASON_EXIT		72	/* exit() and its kin, see status */
+#define FFG_REASON_TIMEOUT	73	/* the budget has run out */
 
 #define FFG_BACKTRACE_MAX 16
 
@@ -445,6 +514,9 @@ struct ffg_violation {
 	int thread;			/* thread id */
 	int owner;			/* who holds the object, with FFG_REASON_OTHER_CALL */
 	int forked;			/* arena not inherited: touched in a forked child */
+	int signal;			/* with FFG_REASON_CRASH and FFG_REASON_ABORT */
+	int status;			/* with FFG_REASON_EXIT */
+	const char *unrecovered;	/* why FFG_POLICY_RECOVER could not be kept, or NULL */
 	const char *function;		/* foreign function that was called, or NULL */
 	const char *advice;		/* one line */
 	unsigned int frames;

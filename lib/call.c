@@ -200,14 +200,29 @@ static int damage_error(const struct ffg_call *call)
 			call->name[0] ? call->name : "the call");
 }
 
+/* Under call->lock. */
+static unsigned int budget_of(const struct ffg_call *call)
+{
+	if (call->budget || !call->domain)
+		return call->budget;
+	return __atomic_load_n(&call->domain->budget, __ATOMIC_RELAXED);
+}
+
 /* Under call->lock: a record with all grants in the place of the one before. */
 static int record_make(struct ffg_call *call)
 {
 	unsigned int damages;
 	uint32_t record;
 	uint64_t serial;
-	int error = record_new(call, FFG_BIND_NOW, &record, &serial);
+	int error;
 
+	call->armed = budget_of(call);
+	if (call->armed) {
+		error = ffg_watchdog_start(call->armed);
+		if (error)
+			return error;
+	}
+	error = record_new(call, FFG_BIND_NOW, &record, &serial);
 	/* No slot right now is no error: the entry binds when it is called. */
 	if (error == EBUSY || error == EDEADLK)
 		error = record_new(call, 0, &record, &serial);
@@ -240,10 +255,23 @@ void *ffg_call_entry(struct ffg_call *call)
 	pthread_mutex_lock(&call->lock);
 	if (call->revoked)
 		ffg_fail_fixed(FFG_E_REVOKED);
-	else if ((call->recorded && !call->changed) || !record_make(call))
+	else if ((call->recorded && !call->changed && call->armed == budget_of(call)) ||
+		 !record_make(call))
 		entry = ffg_gate_thunk_address(call->thunk);
 	pthread_mutex_unlock(&call->lock);
 	return entry;
+}
+
+int ffg_call_budget(struct ffg_call *call, unsigned int milliseconds)
+{
+	int error = check(call);
+
+	if (error)
+		return error;
+	pthread_mutex_lock(&call->lock);
+	call->budget = milliseconds;
+	pthread_mutex_unlock(&call->lock);
+	return 0;
 }
 
 int ffg_call_error(struct ffg_call *call)
@@ -395,6 +423,7 @@ int ffg_call_free(struct ffg_call *call)
 		error = damage_error(call);
 	ffg_gate_thunk_give(call->thunk);
 	ffg_gate_error(call);		/* a later call may have the same address */
+	ffg_recover_forget(call);
 	unlink_call(call);
 	discard(call);
 	return error;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The program's own handlers of SIGSEGV and SIGILL, behind ours. */
+/* The program's own handlers of the signals that ours take, behind ours. */
 #include <errno.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -24,12 +24,36 @@ struct chain_link {
 
 #define KERNEL_MASK	8	/* bytes of a signal mask in a frame */
 
-static struct chain_link links[2];	/* SIGSEGV, SIGILL */
+enum chained {
+	CHAIN_SEGV,
+	CHAIN_ILL,
+	CHAIN_BUS,
+	CHAIN_FPE,
+	CHAIN_ABRT,
+	CHAIN_REALTIME,		/* one of them, see ffg_chain_realtime() */
+	CHAIN_COUNT
+};
+
+static struct chain_link links[CHAIN_COUNT];
+static int realtime;
 static char writer;
 
 static struct chain_link *link_of(int signal)
 {
-	return signal == SIGSEGV ? &links[0] : signal == SIGILL ? &links[1] : NULL;
+	switch (signal) {
+	case SIGSEGV:
+		return &links[CHAIN_SEGV];
+	case SIGILL:
+		return &links[CHAIN_ILL];
+	case SIGBUS:
+		return &links[CHAIN_BUS];
+	case SIGFPE:
+		return &links[CHAIN_FPE];
+	case SIGABRT:
+		return &links[CHAIN_ABRT];
+	}
+	return signal && signal == __atomic_load_n(&realtime, __ATOMIC_ACQUIRE) ?
+	       &links[CHAIN_REALTIME] : NULL;
 }
 
 /* Returns whether it is foreign code's. */
@@ -80,7 +104,7 @@ static const int faults[] = { SIGSEGV, SIGILL, SIGBUS, SIGFPE, SIGTRAP, SIGSYS }
 int ffg_chain_install(int signal, void (*handler)(int, siginfo_t *, void *))
 {
 	struct chain_link *link = link_of(signal);
-	struct sigaction ours = { .sa_flags = SA_SIGINFO | SA_ONSTACK };
+	struct sigaction ours = { .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART };
 	struct sigaction old;
 	sigset_t mask;
 	int error = 0;
@@ -104,6 +128,19 @@ int ffg_chain_install(int signal, void (*handler)(int, siginfo_t *, void *))
 	}
 	writer_unlock(&mask);
 	return error;
+}
+
+int ffg_chain_realtime(void)
+{
+	int signal = __atomic_load_n(&realtime, __ATOMIC_ACQUIRE);
+	struct sigaction action;
+
+	for (int n = SIGRTMAX; !signal && n >= SIGRTMIN; n--)
+		if (!ffg_interpose_sigaction(n, NULL, &action) && !(action.sa_flags & SA_SIGINFO) &&
+		    action.sa_handler == SIG_DFL)
+			signal = n;
+	__atomic_store_n(&realtime, signal, __ATOMIC_RELEASE);
+	return signal;
 }
 
 bool ffg_chain_has(int signal)

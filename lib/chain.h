@@ -16,6 +16,8 @@
 
 /* Put @handler in front of what the program has for @signal; 0 or an errno.  Twice is no error. */
 int ffg_chain_install(int signal, void (*handler)(int, siginfo_t *, void *));
+/* A real-time signal that nobody had use for; the same one each time.  0: there is none. */
+int ffg_chain_realtime(void);
 /* Has ffg_chain_install() taken @signal? */
 bool ffg_chain_has(int signal);
 /* sigaction() on the program's action. */

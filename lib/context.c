@@ -47,6 +47,7 @@ static void become_child(struct ffg_context *context)
 	ffg_signal_fork();
 	ffg_domain_fork(context);
 	ffg_thread_fork();
+	ffg_watchdog_fork();
 	ffg_gate_fork(context);
 	free_keys(context);
 	close(context->fd);
@@ -393,6 +394,7 @@ static int close_locked(struct ffg_context *context)
 	if (ffg_thread_self() && ffg_thread_self()->line_ro->tpkru != FFG_LINE_IDLE)
 		return ffg_fail(FFG_E_BUSY, "the context cannot be closed inside a guarded call");
 	ffg_violation_remove();
+	ffg_watchdog_stop();
 	ffg_call_close(context);
 	ffg_thread_close(context);
 	ffg_signal_cleanup();

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "chain.h"
+#include "interpose.h"
 #include "internal.h"
 #include "mutant.h"
 
@@ -30,6 +31,38 @@ static const char *loader_error(void)
 	return text ? text : "the dynamic linker gave no reason";
 }
 
+static void discard(struct ffg_domain *domain)
+{
+	if (!domain)
+		return;
+	ffg_snapshot_free(domain->snapshot);
+	free(domain->library);
+	free(domain);
+}
+
+static int domain_unload(struct ffg_domain *domain)
+{
+	const uintptr_t argument[6] = { (uintptr_t)domain->handle };
+	uintptr_t result;
+	int error = ffg_gate_call(domain, "destructors", (void *)dlclose, argument, &result);
+
+	if (!error && (int)result)
+		error = ffg_fail(FFG_E_SYSTEM, "cannot close %s: %s", domain->library,
+				 loader_error());
+	return error;
+}
+
+/* What recovery needs before the library is loaded. */
+static int recover_begin(struct ffg_domain *domain)
+{
+	int error = ffg_violation_recover();
+
+	if (error)
+		return error;
+	domain->snapshot = ffg_snapshot_begin();
+	return domain->snapshot ? 0 : ffg_error();
+}
+
 FFG_API struct ffg_domain *ffg_domain_open(struct ffg_context *context, const char *library,
 					   unsigned int flags)
 {
@@ -38,14 +71,18 @@ FFG_API struct ffg_domain *ffg_domain_open(struct ffg_context *context, const ch
 
 	if (ffg_context_check(context) != 0)
 		return NULL;
-	if (!library || !*library || flags) {
-		ffg_fail(FFG_E_INVAL, flags ? "flags must be 0" : "no library named");
+	if (!library || !*library || flags > FFG_POLICY_RECOVER) {
+		ffg_fail(FFG_E_INVAL, flags ? "flags are one of enum ffg_policy" :
+			 "no library named");
 		return NULL;
 	}
 	domain = calloc(1, sizeof(*domain));
 	if (!domain)
 		goto no_memory;
 	domain->context = context;
+	domain->policy = (enum ffg_policy)flags;
+	if (domain->policy == FFG_POLICY_RECOVER && recover_begin(domain) != 0)
+		goto fail;
 	/* A copy: the caller's may lie in an object, which is closed behind the gate. */
 	domain->library = strdup(library);
 	if (!domain->library)
@@ -62,6 +99,10 @@ FFG_API struct ffg_domain *ffg_domain_open(struct ffg_context *context, const ch
 		goto fail;
 	}
 	domain->handle = (void *)handle;
+	if (domain->snapshot && ffg_snapshot_take(domain->snapshot, domain->handle) != 0) {
+		domain_unload(domain);
+		goto fail;
+	}
 
 	pthread_mutex_lock(&context->lock);
 	domain->next = context->domains;
@@ -72,9 +113,7 @@ FFG_API struct ffg_domain *ffg_domain_open(struct ffg_context *context, const ch
 no_memory:
 	ffg_fail(FFG_E_NOMEM, "no memory for a domain");
 fail:
-	if (domain)
-		free(domain->library);
-	free(domain);
+	discard(domain);
 	return NULL;
 }
 
@@ -92,7 +131,6 @@ FFG_API int ffg_domain_close(struct ffg_domain *domain)
 {
 	struct ffg_context *context;
 	unsigned int calls, callbacks;
-	uintptr_t result;
 	int error;
 
 	if (!domain)
@@ -112,19 +150,13 @@ FFG_API int ffg_domain_close(struct ffg_domain *domain)
 		return ffg_fail(FFG_E_BUSY, "%s has %u callbacks: ffg_callback_free() them first",
 				domain->library, callbacks);
 
-	const uintptr_t argument[6] = { (uintptr_t)domain->handle };
-
-	error = ffg_gate_call(domain, "destructors", (void *)dlclose, argument, &result);
+	error = domain_unload(domain);
 	if (error)
 		return error;
-	if ((int)result)
-		return ffg_fail(FFG_E_SYSTEM, "cannot close %s: %s", domain->library,
-				loader_error());
 	pthread_mutex_lock(&context->lock);
 	domain_unlink(domain);
 	pthread_mutex_unlock(&context->lock);
-	free(domain->library);
-	free(domain);
+	discard(domain);
 	return 0;
 }
 
@@ -156,6 +188,83 @@ FFG_API void *ffg_domain_symbol(struct ffg_domain *domain, const char *symbol)
 	return error ? NULL : (void *)address;
 }
 
+FFG_API int ffg_domain_budget(struct ffg_domain *domain, unsigned int milliseconds)
+{
+	int error = domain_check(domain);
+
+	if (!error)
+		__atomic_store_n(&domain->budget, milliseconds, __ATOMIC_RELAXED);
+	return error;
+}
+
+/* ---- reset ---- */
+
+struct busy {
+	const struct ffg_domain *domain;
+	bool found;
+};
+
+/* In a call of the domain, or in a callback that may have been made from one? */
+static void find_busy(struct ffg_thread *thread, void *data)
+{
+	struct busy *busy = data;
+
+	if (thread->context == busy->domain->context &&
+	    ffg_gate_serves(thread, busy->domain))
+		busy->found = true;
+}
+
+/* 0 if nobody else depends on the data of @domain now. */
+static int reset_check(struct ffg_domain *domain)
+{
+	struct ffg_context *context = domain->context;
+	struct busy busy = { .domain = domain };
+	const char *other = NULL;
+	int error = 0;
+
+	ffg_thread_lock();
+	ffg_thread_each(find_busy, &busy);
+	ffg_thread_unlock();
+	if (busy.found)
+		return ffg_fail(FFG_E_BUSY, "a thread is in a call of %s, or in a callback",
+				domain->library);
+	if (ffg_interpose_threads())
+		return ffg_fail(FFG_E_BUSY, "threads that foreign code started still run");
+	if (!ffg_snapshot_covers(domain->snapshot, domain->handle))
+		return ffg_fail(FFG_E_BUSY, "%s was loaded before the domain was opened",
+				domain->library);
+	pthread_mutex_lock(&context->lock);
+	for (struct ffg_domain *d = context->domains; d && !other && !error; d = d->next) {
+		bool shared = false;
+
+		if (d != domain)
+			error = ffg_snapshot_shared(domain->snapshot, d->handle, &shared);
+		if (shared)
+			other = d->library;
+	}
+	if (other)
+		error = ffg_fail(FFG_E_BUSY, "%s, or what it needs, serves the domain of %s, too",
+				 domain->library, other);
+	pthread_mutex_unlock(&context->lock);
+	return error;
+}
+
+FFG_API int ffg_domain_reset(struct ffg_domain *domain)
+{
+	int error = domain_check(domain);
+
+	if (error)
+		return error;
+	if (!domain->snapshot)
+		return ffg_fail(FFG_E_INVAL, "%s was not opened with FFG_POLICY_RECOVER",
+				domain->library);
+	error = reset_check(domain);
+	if (error)
+		return error;
+	ffg_snapshot_restore(domain->snapshot);
+	return 0;
+}
+
 void ffg_domain_fork(struct ffg_context *context)
 {
 	(void)context;
@@ -166,8 +275,7 @@ void ffg_domain_forget(struct ffg_context *context)
 {
 	for (struct ffg_domain *domain = context->domains, *next; domain; domain = next) {
 		next = domain->next;
-		free(domain->library);
-		free(domain);
+		discard(domain);
 	}
 	context->domains = NULL;
 }

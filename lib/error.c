@@ -38,6 +38,10 @@ static const char *const text[FFG_E_COUNT_] = {
 	[FFG_E_REVOKED] = "the grants were revoked, or the call was reset and not prepared again",
 	[FFG_E_DAMAGED] = "slack of an object was overwritten",
 	[FFG_E_SYSTEM] = "the kernel refused: see errno",
+	[FFG_E_VIOLATION] = "a violation ended the call: see ffg_call_report()",
+	[FFG_E_CRASHED] = "foreign code crashed or aborted, which ended the call",
+	[FFG_E_EXITED] = "foreign code wanted to end the process, which ended the call",
+	[FFG_E_TIMEOUT] = "the call ran longer than its budget and was ended",
 };
 
 const char *ffg_strerror(int error)

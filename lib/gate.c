@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "gate.h"
+#include "recover.h"
 #include "sys.h"
 
 #define USER(offset)	(((offset) - R_USER) / 8)	/* index in user[] */
@@ -150,6 +151,7 @@ void ffg_gate_record(struct ffg_call *call, uint64_t user[14])
 	memcpy(bytes + R_WORDS, &words, sizeof(words));
 	memcpy(bytes + R_PADS, &pads, sizeof(pads));
 	memcpy(bytes + R_RETURN, &signature->return_size, sizeof(signature->return_size));
+	memcpy(bytes + R_BUDGET, &call->armed, sizeof(call->armed));
 }
 
 /* ---- slow paths ---- */
@@ -341,6 +343,25 @@ static const struct ffg_call *call_of(const struct ffg_context *context, uint64_
 	return (const struct ffg_call *)(uintptr_t)record->user[USER(R_CALL)];
 }
 
+bool ffg_gate_serves(const struct ffg_thread *thread, const struct ffg_domain *domain)
+{
+	const struct ffg_context *context = thread->context;
+	const struct ffg_line *line = thread->line_ro;
+	uint64_t offset = line->record - (uintptr_t)context->records;
+	const struct ffg_record *record;
+
+	if (line->user[2])
+		return true;	/* which calls lie below a callback is not looked up */
+	if (line->tpkru == FFG_LINE_IDLE)
+		return false;
+	if (thread->domain == domain)
+		return true;
+	if (offset >= context->records_size || offset % sizeof(*record))
+		return false;
+	record = (const struct ffg_record *)((const char *)context->records + offset);
+	return record->user[USER(R_DOMAIN)] == (uintptr_t)domain;
+}
+
 const char *ffg_gate_running(struct ffg_domain **domain)
 {
 	struct ffg_context *context = ffg_context_process();
@@ -372,7 +393,8 @@ static bool between(uintptr_t ip, const char *first, const char *end)
 
 bool ffg_gate_contains(uintptr_t ip)
 {
-	return between(ip, ffg_gate_begin, ffg_gate_end) || ffg_callback_contains(ip);
+	return between(ip, ffg_gate_begin, ffg_gate_end) ||
+	       between(ip, ffg_recover_begin, ffg_recover_end) || ffg_callback_contains(ip);
 }
 
 /* One sentence for each place in the gate where a thread can be stopped; gate.h has the list. */
@@ -412,6 +434,8 @@ const char *ffg_gate_explain(uintptr_t ip)
 		return ffg_callback_explain(ip);
 	if (between(ip, ffg_gate_thunks, ffg_gate_thunks_end))
 		return "foreign code called the entry of a guarded call";
+	if (between(ip, ffg_recover_begin, ffg_recover_end))
+		return "foreign code jumped to where calls that were ended go on";
 	for (unsigned int n = 0; n < sizeof(stops) / sizeof(stops[0]); n++)
 		if (ip == (uintptr_t)stops[n].stop)
 			return stops[n].meaning;

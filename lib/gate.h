@@ -21,6 +21,7 @@
  *				was changed
  *   after 1st WRPKRU	SEGV	a bad hint of the line (rbx), or the foreign stack is used up
  *   after 2nd WRPKRU	SEGV	SAFE stayed closed, or a bad hint of the line: a jump there
+ *   ffg_recover_landing	SEGV	SAFE is closed: a jump there
  */
 #ifndef FFG_GATE_H
 #define FFG_GATE_H
@@ -65,6 +66,7 @@
 #define R_RETURN	(R_USER + 56)	/* u32: bytes of a memory return */
 #define R_ERROR		(R_USER + 60)	/* u32: of a closed entry */
 #define R_DOMAIN	(R_USER + 64)	/* struct ffg_domain, or NULL */
+#define R_BUDGET	(R_USER + 72)	/* u32: milliseconds, 0: none */
 
 /* struct ffg_gate_constants */
 #define FFG_GATE_LINES		0

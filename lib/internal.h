@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <ucontext.h>
 
 #include "ffiguard.h"
 
@@ -124,8 +125,28 @@ struct ffg_stack {
 	uintptr_t top;			/* first stack pointer; memory returns go above it */
 };
 
+/* The thread's last guarded call that ended in recovery; written by the signal handler. */
+struct ffg_recovery {
+	const struct ffg_call *call;	/* NULL: none, or it is freed */
+	uint64_t calls;			/* of the line at that time */
+	bool traced;			/* frames, function and advice of the report are there */
+	greg_t registers[NGREG];	/* where it went wrong */
+	struct ffg_violation report;
+};
+
+/* What the watchdog knows of a thread, under thread_mutex but where it says atomic. */
+struct ffg_watch {
+	uint64_t calls;			/* of the line, as seen at the time @since; 0: in none */
+	uint64_t since;			/* nanoseconds */
+	uint64_t sent_at;
+	uint64_t expired;		/* atomic: which call has to end */
+	int sent;			/* atomic: a signal is on its way */
+	bool last;			/* atomic: end it or die */
+};
+
 struct ffg_thread {
 	struct ffg_context *context;
+	pid_t id;
 	struct ffg_line *line;		/* readable only while SAFE is open */
 	const struct ffg_line *line_ro;	/* readable always */
 	struct ffg_stack stack;
@@ -135,6 +156,8 @@ struct ffg_thread {
 	/* ffg_gate_call() in progress: what the report says; see ffg_gate_running() */
 	struct ffg_domain *domain;
 	const char *what;
+	struct ffg_recovery recovery;
+	struct ffg_watch watch;
 	struct ffg_line **line_slot;	/* the thread's ffg_gate_line, for who closes the context */
 	struct ffg_thread *next, **link;	/* all that are attached, under thread_mutex */
 };
@@ -151,6 +174,8 @@ void ffg_thread_fork(void);
 /* Around fork(), so that the child does not inherit a lock that another thread holds. */
 void ffg_thread_lock(void);
 void ffg_thread_unlock(void);
+/* Under that lock: @visit for each attached thread. */
+void ffg_thread_each(void (*visit)(struct ffg_thread *thread, void *data), void *data);
 int ffg_stack_new(struct ffg_stack *stack, size_t size);
 void ffg_stack_free(struct ffg_stack *stack);
 /* Bytes from the lowest usable one to the end, for a stack of @size. */
@@ -200,7 +225,9 @@ struct ffg_call {
 	struct ffg_object_name *names;	/* of the objects of grants[] */
 	bool recorded;			/* record and serial are valid */
 	bool revoked;
-	bool changed;			/* grants were added since the record was made */
+	bool changed;			/* grants or budget changed since the record was made */
+	uint32_t budget;		/* milliseconds, 0: the domain's */
+	uint32_t armed;			/* of the record: what the watchdog goes by */
 	uint32_t record;
 	uint64_t serial;
 };
@@ -220,6 +247,9 @@ struct ffg_domain {
 	unsigned int callbacks;		/* callbacks alive, under context->lock */
 	void *handle;			/* of dlopen() */
 	char *library;			/* as given to ffg_domain_open() */
+	enum ffg_policy policy;		/* constant */
+	unsigned int budget;		/* milliseconds for a call, 0: any; under context->lock */
+	struct ffg_snapshot *snapshot;	/* of its data, for ffg_domain_reset(); constant */
 };
 
 /* ---- gate (gate.h, gate.c, gate_x86_64.S) ---- */
@@ -246,6 +276,12 @@ bool ffg_gate_is_foreign(void);
  * record only if SAFE is open (the caller opens it).
  */
 const char *ffg_gate_running(struct ffg_domain **domain);
+
+/*
+ * May foreign code of @domain be below @thread: in a call of it, or in any callback?  For a thread
+ * that changes this meanwhile the answer is either.  SAFE is open.
+ */
+bool ffg_gate_serves(const struct ffg_thread *thread, const struct ffg_domain *domain);
 
 /* Is @ip inside the gate (thunks, prologues, common path)?  Async-signal-safe. */
 bool ffg_gate_contains(uintptr_t ip);
@@ -286,6 +322,8 @@ uint32_t ffg_gate_table_open(void);
 void ffg_gate_table_close(uint32_t pkru);
 /* Error of this thread's last entry of @call that could not be made, then 0. */
 int ffg_gate_error(const struct ffg_call *call);
+/* The call is going: this thread's report of it, too. */
+void ffg_recover_forget(const struct ffg_call *call);
 /* Fills @user for FFG_IOC_GRANT. */
 void ffg_gate_record(struct ffg_call *call, uint64_t user[14]);
 
@@ -327,12 +365,52 @@ void ffg_signal_translate(int signal, struct sigaction *action);
 /* Trusted code jumps to a frame with stack pointer @sp: handlers below it are over. */
 void ffg_signal_jump(uintptr_t sp);
 
+/* ---- watchdog.c ---- */
+
+/* A record with a budget of @milliseconds is being made.  0 or an error code that is set. */
+int ffg_watchdog_start(unsigned int milliseconds);
+/* The context closes: the thread ends. */
+void ffg_watchdog_stop(void);
+/* In a forked child: there is no such thread. */
+void ffg_watchdog_fork(void);
+
+/* ---- snapshot.c ---- */
+
+struct ffg_snapshot;
+/* What is loaded now; NULL: no memory, which is set. */
+struct ffg_snapshot *ffg_snapshot_begin(void);
+/*
+ * Copy the writable data of the library @handle (of dlopen()) and of what it needs, as far as it
+ * was loaded since.  0 or an error code that is set.
+ */
+int ffg_snapshot_take(struct ffg_snapshot *snapshot, const void *handle);
+/* The same data again. */
+void ffg_snapshot_restore(struct ffg_snapshot *snapshot);
+/* Is the data of @handle itself in it? */
+bool ffg_snapshot_covers(const struct ffg_snapshot *snapshot, const void *handle);
+/* Does another library, @handle, use something of it?  0 or an error code that is set. */
+int ffg_snapshot_shared(const struct ffg_snapshot *snapshot, const void *handle, bool *shared);
+void ffg_snapshot_free(struct ffg_snapshot *snapshot);
+
 /* ---- violation.c, report.c: called by context.c and object.c ---- */
 
 /* Install the SIGSEGV and SIGILL handlers; once per process.  0 or an error code that is set. */
 int ffg_violation_install(void);
 /* Before the context goes: the handlers pass everything on from now on. */
 void ffg_violation_remove(void);
+/* What domains that recover need beside: more signals.  0 or an error code that is set. */
+int ffg_violation_recover(void);
+/*
+ * Report, the callback's turn, and the end of the process by @signal when the handler returns.
+ * Async-signal-safe.
+ */
+void ffg_violation_die(struct ffg_violation *v, const struct ffg_context *context, int signal,
+		       siginfo_t *info, const ucontext_t *frame);
+/*
+ * Fills in what a report has beside what happened: thread, frames, advice.  @registers are those of
+ * the place; with @stack, what called it is still on the foreign stack.  Trusted mode.
+ */
+void ffg_violation_trace(struct ffg_violation *v, const greg_t *registers, bool stack);
 /* An object as the program knows it. */
 struct ffg_object_name {
 	uint64_t object;		/* handle */

@@ -8,9 +8,9 @@
  * goes to libc as it is, and so does everything while there is no context.
  *
  * Not here because it needs no stub: signal handlers start with every key closed (those of
- * trusted code: sigaction.c),
- * qsort()'s and dl_iterate_phdr()'s functions are called by whoever passes them, the start
- * routine of a thread runs in that thread.  Not covered: asynchronous I/O with SIGEV_THREAD.
+ * trusted code: sigaction.c), qsort()'s and dl_iterate_phdr()'s functions are called by whoever
+ * passes them; the start routine of a thread runs in that thread, and is counted.  Not covered:
+ * asynchronous I/O with SIGEV_THREAD.
  *
  * The symbols have no version, so that they bind where a version of libc's is asked for, and
  * are weak, so that libc's own do not clash with them when an archive is linked.  They stand in
@@ -28,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <threads.h>
 #include <time.h>
 #include <unistd.h>
@@ -56,8 +57,10 @@ enum interposed {
 	I_KEY_CREATE,
 	I_MQ_NOTIFY,
 	I_ON_EXIT,
+	I_PTHREAD_CREATE,
 	I_REGISTER_ATFORK,
 	I_SIGACTION,
+	I_THRD_CREATE,
 	I_TIMER_CREATE,
 	I_TSS_CREATE,
 	I_COUNT
@@ -71,8 +74,10 @@ static const char *const names[I_COUNT] = {
 	[I_KEY_CREATE] = "pthread_key_create",
 	[I_MQ_NOTIFY] = "mq_notify",
 	[I_ON_EXIT] = "on_exit",
+	[I_PTHREAD_CREATE] = "pthread_create",
 	[I_REGISTER_ATFORK] = "__register_atfork",
 	[I_SIGACTION] = "sigaction",
+	[I_THRD_CREATE] = "thrd_create",
 	[I_TIMER_CREATE] = "timer_create",
 	[I_TSS_CREATE] = "tss_create",
 };
@@ -86,8 +91,8 @@ static void no_libc(const char *name)
 
 	if (write(STDERR_FILENO, why, sizeof(why) - 1) < 0 ||
 	    write(STDERR_FILENO, name, strlen(name)) < 0 || write(STDERR_FILENO, "\n", 1) < 0)
-		_exit(127);
-	abort();
+		syscall(SYS_exit_group, 126);
+	syscall(SYS_exit_group, 127);
 }
 
 /* Also before our constructor: other libraries' constructors may run first. */
@@ -381,6 +386,106 @@ INTERPOSED int mq_notify(mqd_t queue, const struct sigevent *event)
 		copy.sigev_notify_function = (void (*)(union sigval))f;
 	}
 	return REAL(I_MQ_NOTIFY, mq_notify)(queue, event);
+}
+
+/* ---- threads: counted, as the data of a domain cannot be reset below them ---- */
+
+static unsigned int foreign_threads;
+
+unsigned int ffg_interpose_threads(void)
+{
+	return __atomic_load_n(&foreign_threads, __ATOMIC_ACQUIRE);
+}
+
+struct thread_start {
+	union {
+		void *(*posix)(void *);
+		int (*c11)(void *);
+	} routine;
+	void *argument;
+};
+
+static void thread_over(void *data)
+{
+	(void)data;
+	__atomic_sub_fetch(&foreign_threads, 1, __ATOMIC_ACQ_REL);
+}
+
+static void *thread_posix(void *data)
+{
+	struct thread_start start = *(struct thread_start *)data;
+	void *result;
+
+	free(data);
+	pthread_cleanup_push(thread_over, NULL);
+	result = start.routine.posix(start.argument);
+	pthread_cleanup_pop(1);
+	return result;
+}
+
+static int thread_c11(void *data)
+{
+	struct thread_start start = *(struct thread_start *)data;
+	int result;
+
+	free(data);
+	pthread_cleanup_push(thread_over, NULL);
+	result = start.routine.c11(start.argument);
+	pthread_cleanup_pop(1);
+	return result;
+}
+
+static struct thread_start *thread_start_new(void *argument)
+{
+	struct thread_start *start = malloc(sizeof(*start));
+
+	if (start) {
+		start->argument = argument;
+		__atomic_add_fetch(&foreign_threads, 1, __ATOMIC_ACQ_REL);
+	}
+	return start;
+}
+
+static void thread_start_failed(struct thread_start *start)
+{
+	thread_over(NULL);
+	free(start);
+}
+
+INTERPOSED int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+			      void *(*routine)(void *), void *argument)
+{
+	struct thread_start *start;
+	int error;
+
+	if (!foreign_asks())
+		return REAL(I_PTHREAD_CREATE, pthread_create)(thread, attributes, routine,
+							      argument);
+	start = thread_start_new(argument);
+	if (!start)
+		return EAGAIN;
+	start->routine.posix = routine;
+	error = REAL(I_PTHREAD_CREATE, pthread_create)(thread, attributes, thread_posix, start);
+	if (error)
+		thread_start_failed(start);
+	return error;
+}
+
+INTERPOSED int thrd_create(thrd_t *thread, thrd_start_t routine, void *argument)
+{
+	struct thread_start *start;
+	int error;
+
+	if (!foreign_asks())
+		return REAL(I_THRD_CREATE, thrd_create)(thread, routine, argument);
+	start = thread_start_new(argument);
+	if (!start)
+		return thrd_nomem;
+	start->routine.c11 = routine;
+	error = REAL(I_THRD_CREATE, thrd_create)(thread, thread_c11, start);
+	if (error != thrd_success)
+		thread_start_failed(start);
+	return error;
 }
 
 /* ---- streams: flushed by whoever calls fflush(NULL) or exit() ---- */

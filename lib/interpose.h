@@ -19,6 +19,9 @@
 /* libc's own sigaction(). */
 int ffg_interpose_sigaction(int signal, const struct sigaction *action, struct sigaction *old);
 
+/* Threads that foreign code started and that have not ended. */
+unsigned int ffg_interpose_threads(void);
+
 /* interpose_x86_64.S */
 extern const char ffg_interpose_stubs[];
 /* What a stub does: run the function that it stands for with the stub's argument. */

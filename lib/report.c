@@ -13,7 +13,13 @@
  *	  at:      0x7f2a3fc0119a shape_write1+0xa (libshapes.so+0x119a)
  *	  from:    ...		(none to four times)
  *	  advice:  ...
+ *	  policy:  ...		(if the domain's could not be kept)
+ *
+ * What ends a call without being a violation begins with "ffiguard: crash: ", "exit: " or
+ * "timeout: ".
  */
+#include <signal.h>
+
 #include "internal.h"
 #include "text.h"
 
@@ -69,8 +75,51 @@ static const char *access_word(int access)
 	return "access";
 }
 
+static const char *signal_word(int signal)
+{
+	switch (signal) {
+	case SIGSEGV:
+		return "SIGSEGV";
+	case SIGBUS:
+		return "SIGBUS";
+	case SIGFPE:
+		return "SIGFPE";
+	case SIGILL:
+		return "SIGILL";
+	case SIGABRT:
+		return "SIGABRT";
+	}
+	return "a signal";
+}
+
+/* What is no violation; true if it was that. */
+static bool put_end(struct ffg_text *text, const struct ffg_violation *v)
+{
+	switch (v->reason) {
+	case FFG_REASON_CRASH:
+		ffg_text_put(text, "ffiguard: crash: ");
+		ffg_text_put(text, signal_word(v->signal));
+		ffg_text_put(text, " in foreign code\n");
+		return true;
+	case FFG_REASON_ABORT:
+		ffg_text_put(text, "ffiguard: crash: foreign code aborts\n");
+		return true;
+	case FFG_REASON_EXIT:
+		ffg_text_put(text, "ffiguard: exit: foreign code ends the process with status ");
+		ffg_text_signed(text, v->status);
+		ffg_text_put(text, "\n");
+		return true;
+	case FFG_REASON_TIMEOUT:
+		ffg_text_put(text, "ffiguard: timeout: the budget of the call has run out\n");
+		return true;
+	}
+	return false;
+}
+
 static void put_headline(struct ffg_text *text, const struct ffg_violation *v)
 {
+	if (put_end(text, v))
+		return;
 	ffg_text_put(text, "ffiguard: violation: ");
 	if (v->reason == FFG_REASON_GATE)
 		ffg_text_put(text, v->forked ? "return" : "call");
@@ -205,6 +254,11 @@ FFG_API void ffg_violation_print(int fd, const struct ffg_violation *v)
 	if (v->advice) {
 		ffg_text_put(&text, "  advice:  ");
 		ffg_text_put(&text, v->advice);
+		ffg_text_put(&text, "\n");
+	}
+	if (v->unrecovered) {
+		ffg_text_put(&text, "  policy:  recover, but ");
+		ffg_text_put(&text, v->unrecovered);
 		ffg_text_put(&text, "\n");
 	}
 	ffg_text_write(&text, fd);

@@ -41,6 +41,12 @@ void ffg_thread_unlock(void)
 	pthread_mutex_unlock(&thread_mutex);
 }
 
+void ffg_thread_each(void (*visit)(struct ffg_thread *thread, void *data), void *data)
+{
+	for (struct ffg_thread *thread = threads; thread; thread = thread->next)
+		visit(thread, data);
+}
+
 /* ---- alternate signal stack: foreign code may have used up its own ---- */
 
 /* The program gets back what it had, unless it has set another one since. */
@@ -205,6 +211,10 @@ int ffg_thread_attach(struct ffg_context *context)
 	thread->line->user[4] = 0;
 	thread->domain = NULL;
 	thread->what = NULL;
+	thread->id = ffg_sys_tid();
+	thread->recovery.call = NULL;
+	thread->watch.since = 0;
+	thread->watch.sent = 0;
 	thread->line_slot = &ffg_gate_line;
 	pthread_mutex_lock(&thread_mutex);
 	thread->context = context;

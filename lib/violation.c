@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The SIGSEGV and SIGILL handler: is the fault ours, and what becomes of it.
+ * The handler of SIGSEGV and SIGILL, and for domains that recover of the other signals of a crash:
+ * is it ours, and what becomes of it.
  *
  * Runs on the alternate stack, with the PKRU of every signal handler: all keys but key 0
  * closed.  So until the fault is known to be ours nothing but ordinary memory is read, and the
@@ -17,6 +18,7 @@
 
 #include "chain.h"
 #include "internal.h"
+#include "recover.h"
 #include "symbol.h"
 
 /* Bits of the page fault error code that the kernel leaves in the frame. */
@@ -30,9 +32,11 @@
  * ends the backtrace, not the report.
  */
 static __thread sigjmp_buf *unwinding __attribute__((tls_model("initial-exec")));
+static __thread uint32_t unwinding_pkru __attribute__((tls_model("initial-exec")));
 
 struct backtrace {
 	uintptr_t ip;			/* interrupted instruction */
+	const greg_t *registers;	/* NULL: it lies below the frames of this handler */
 	volatile unsigned int count;
 	uintptr_t address[FFG_BACKTRACE_MAX];
 };
@@ -48,31 +52,44 @@ static _Unwind_Reason_Code backtrace_step(struct _Unwind_Context *frame, void *d
 		return _URC_NO_REASON;
 	if (trace->count && !ip)
 		return _URC_END_OF_STACK;
-	/* Between the foreign frames and the trusted ones. */
+	/* Between foreign frames and trusted ones; those of a call that is over are gone. */
 	if (trace->count && ffg_gate_contains(ip))
-		return _URC_NO_REASON;
+		return trace->registers ? _URC_END_OF_STACK : _URC_NO_REASON;
 	/* A return address is the instruction after the call, perhaps of the next function. */
 	trace->address[trace->count] = before || !trace->count ? ip : ip - 1;
 	trace->count++;
 	return trace->count < FFG_BACKTRACE_MAX ? _URC_NO_REASON : _URC_END_OF_STACK;
 }
 
-static void backtrace_get(struct backtrace *trace, uintptr_t ip)
+bool ffg_violation_unwind(const greg_t *registers, _Unwind_Trace_Fn step, void *data)
 {
 	sigjmp_buf out;
-	sigset_t faults;
+	sigset_t faults, mask;
+	volatile bool whole = false;
 
-	trace->ip = ip;
-	trace->count = 0;
 	if (sigsetjmp(out, 1) == 0) {
+		unwinding_pkru = ffg_rdpkru();
 		unwinding = &out;
 		sigemptyset(&faults);
 		sigaddset(&faults, SIGSEGV);
-		pthread_sigmask(SIG_UNBLOCK, &faults, NULL);
-		_Unwind_Backtrace(backtrace_step, trace);
-		pthread_sigmask(SIG_BLOCK, &faults, NULL);
+		pthread_sigmask(SIG_UNBLOCK, &faults, &mask);
+		if (registers)
+			ffg_recover_unwind(registers, step, data);
+		else
+			_Unwind_Backtrace(step, data);
+		pthread_sigmask(SIG_SETMASK, &mask, NULL);
+		whole = true;
 	}
 	unwinding = NULL;
+	return whole;
+}
+
+static void backtrace_get(struct backtrace *trace, uintptr_t ip, const greg_t *registers)
+{
+	trace->ip = ip;
+	trace->registers = registers;
+	trace->count = 0;
+	ffg_violation_unwind(registers, backtrace_step, trace);
 	if (!trace->count) {
 		trace->address[0] = ip;
 		trace->count = 1;
@@ -106,6 +123,14 @@ static const char *const advices[] = {
 		"a wild pointer",
 	[FFG_REASON_STACK] =
 		"endless recursion, or see stack_size of struct ffg_options",
+	[FFG_REASON_CRASH] =
+		"a bug of the library: no guarded memory was touched",
+	[FFG_REASON_ABORT] =
+		"the library found its state or its arguments wrong",
+	[FFG_REASON_EXIT] =
+		"a library that is used right does not end the process",
+	[FFG_REASON_TIMEOUT] =
+		"see ffg_call_budget(), or look for an endless loop",
 };
 
 static const char *advice(const struct ffg_violation *v)
@@ -119,31 +144,62 @@ static const char *advice(const struct ffg_violation *v)
 	return advices[v->reason];
 }
 
-static void fill_origin(struct ffg_violation *v, const struct ffg_context *context,
-			const ucontext_t *frame)
+/* Advice, thread and frames; opens no key. */
+static void fill_place(struct ffg_violation *v, uintptr_t ip, const greg_t *registers)
 {
-	uintptr_t ip = frame->uc_mcontext.gregs[REG_RIP];
-	struct ffg_domain *domain;
 	struct backtrace trace;
 
 	v->size = sizeof(*v);
 	v->thread = ffg_sys_tid();
-	backtrace_get(&trace, ip);
+	backtrace_get(&trace, ip, registers);
 	v->frames = trace.count;
 	for (unsigned int i = 0; i < trace.count; i++)
 		ffg_symbol_find(trace.address[i], &v->frame[i]);
+	if (!v->advice)
+		v->advice = advice(v);
+}
+
+static void fill_origin(struct ffg_violation *v, const struct ffg_context *context,
+			const ucontext_t *frame)
+{
+	struct ffg_domain *domain;
+
+	fill_place(v, frame->uc_mcontext.gregs[REG_RIP], NULL);
 	if (!v->forked) {
 		/* It is ours: the call record, and the callback, need the keys. */
 		ffg_wrpkru(ffg_rdpkru() & ~context->ours);
 		v->function = ffg_gate_running(&domain);
 	}
-	if (!v->advice)
-		v->advice = advice(v);
 }
 
-/* Report, then die when the handler returns. */
-static void violate(struct ffg_violation *v, const struct ffg_context *context, siginfo_t *info,
-		    const ucontext_t *frame)
+void ffg_violation_trace(struct ffg_violation *v, const greg_t *registers, bool stack)
+{
+	/* With these the address is where exit() or abort() would have returned to. */
+	bool called = v->reason == FFG_REASON_ABORT || v->reason == FFG_REASON_EXIT;
+	uintptr_t ip = called ? v->address : (uintptr_t)registers[REG_RIP];
+
+	if (stack) {
+		fill_place(v, ip, registers);
+	} else {
+		v->size = sizeof(*v);
+		v->thread = ffg_sys_tid();
+		v->frames = 1;
+		ffg_symbol_find(ip, &v->frame[0]);
+		if (!v->advice)
+			v->advice = advice(v);
+	}
+	if (called)
+		ffg_symbol_find(ip - 1, &v->frame[0]);
+}
+
+/* The members that are there before the frames; those are many. */
+static void begin(struct ffg_violation *v)
+{
+	memset(v, 0, offsetof(struct ffg_violation, frame));
+}
+
+void ffg_violation_die(struct ffg_violation *v, const struct ffg_context *context, int signal,
+		       siginfo_t *info, const ucontext_t *frame)
 {
 	ffg_violation_fn callback;
 	enum ffg_action action = FFG_ACTION_DIE;
@@ -154,7 +210,53 @@ static void violate(struct ffg_violation *v, const struct ffg_context *context, 
 		action = callback(v, context->violation_data);
 	if (action != FFG_ACTION_DIE_QUIET)
 		ffg_violation_print(STDERR_FILENO, v);
-	ffg_chain_die(info->si_signo, info);
+	ffg_chain_die(signal, info);
+}
+
+/* Ends the call, or the process when the handler returns. */
+static void violate(struct ffg_violation *v, const struct ffg_context *context, siginfo_t *info,
+		    ucontext_t *frame)
+{
+	if (!ffg_recover(v, context, frame))
+		ffg_violation_die(v, context, info->si_signo, info, frame);
+}
+
+/*
+ * No violation, but something that a domain may recover from.  True: it does.  If it could not,
+ * that is told, and the program's own handler has its turn.
+ */
+static bool crash(const struct ffg_context *context, int signal, const siginfo_t *info,
+		  ucontext_t *frame)
+{
+	uint32_t pkru = ffg_rdpkru();
+	struct ffg_violation v;
+
+	/* By the processor, or by abort() of libc in this thread. */
+	if (info->si_code <= 0 &&
+	    (signal != SIGABRT || info->si_code != SI_TKILL || info->si_pid != getpid()))
+		return false;
+	if (ffg_recover_crash(&v, context, signal, info, frame))
+		return true;
+	if (v.unrecovered) {
+		fill_origin(&v, context, frame);
+		ffg_violation_print(STDERR_FILENO, &v);
+		ffg_wrpkru(pkru);
+	}
+	return false;
+}
+
+/* Foreign code ends the process, if the call is not ended instead. */
+static bool ending(const struct ffg_context *context, ucontext_t *frame)
+{
+	struct ffg_violation v;
+
+	if (!ffg_recover_ending(&v, context, frame))
+		return false;
+	if (v.unrecovered) {
+		fill_origin(&v, context, frame);
+		ffg_violation_print(STDERR_FILENO, &v);
+	}
+	return true;
 }
 
 static int access_of(const ucontext_t *frame)
@@ -183,20 +285,20 @@ static void fill_verdict(struct ffg_violation *v, const struct ffg_fault *fault)
 /* A fault in the arena, the lines or the records; true if it was dealt with. */
 static bool judge(const struct ffg_context *context, siginfo_t *info, ucontext_t *frame)
 {
-	struct ffg_violation v = {
-		.address = (uintptr_t)info->si_addr,
-		.access = access_of(frame),
-	};
+	struct ffg_violation v;
 	uint32_t *pkru = ffg_sys_frame_pkru(frame);
 	struct ffg_fault fault = {
 		.size = sizeof(fault),
-		.address = v.address,
+		.address = (uintptr_t)info->si_addr,
 		.ip = frame->uc_mcontext.gregs[REG_RIP],
-		.access = v.access,
+		.access = access_of(frame),
 		/* Without it the module takes the fault for one of trusted code. */
 		.pkru = pkru ? *pkru : 0,
 	};
 
+	begin(&v);
+	v.address = fault.address;
+	v.access = fault.access;
 	if (context->forked || context->pid != getpid()) {
 		v.forked = 1;
 		v.reason = FFG_REASON_UNUSED;
@@ -228,20 +330,18 @@ static bool in_stack_guard(uintptr_t address)
 	return address - map < thread->stack.low - map;
 }
 
-FFG_API int ffg_violation_handle(int signal, void *siginfo, void *ucontext)
+/* A fault of the kinds that a violation is; true if it was dealt with. */
+static bool fault(const struct ffg_context *context, int signal, siginfo_t *info,
+		  ucontext_t *frame)
 {
-	const struct ffg_context *context = ffg_context_process();
-	siginfo_t *info = siginfo;
-	ucontext_t *frame = ucontext;
-	struct ffg_violation v = { .reason = FFG_REASON_GATE };
+	struct ffg_violation v;
 	uintptr_t ip = frame->uc_mcontext.gregs[REG_RIP];
 	uintptr_t address = signal == SIGSEGV ? (uintptr_t)info->si_addr : 0;
 
-	/* Sent by somebody, or no business of ours. */
-	if (!context || info->si_code <= 0 || (signal != SIGSEGV && signal != SIGILL))
-		return 0;
 	if (signal == SIGSEGV && ffg_gate_mend(frame))
-		return 1;
+		return true;
+	begin(&v);
+	v.reason = FFG_REASON_GATE;
 	if (signal == SIGSEGV && in_stack_guard(address)) {
 		v.reason = FFG_REASON_STACK;
 	} else if (ffg_signal_contains(ip)) {
@@ -256,7 +356,24 @@ FFG_API int ffg_violation_handle(int signal, void *siginfo, void *ucontext)
 	v.address = signal == SIGSEGV ? address : ip;
 	v.access = signal == SIGSEGV ? access_of(frame) : (int)FFG_ACCESS_EXEC;
 	violate(&v, context, info, frame);
-	return 1;
+	return true;
+}
+
+FFG_API int ffg_violation_handle(int signal, void *siginfo, void *ucontext)
+{
+	const struct ffg_context *context = ffg_context_process();
+	siginfo_t *info = siginfo;
+	ucontext_t *frame = ucontext;
+
+	if (!context)
+		return 0;
+	if (signal == SIGILL && info->si_code > 0 && ending(context, frame))
+		return 1;
+	/* Sent by somebody, or no business of ours: si_code <= 0, or another signal. */
+	if (info->si_code > 0 && (signal == SIGSEGV || signal == SIGILL) &&
+	    fault(context, signal, info, frame))
+		return 1;
+	return crash(context, signal, info, frame);
 }
 
 FFG_API int ffg_violation_set(struct ffg_context *context, ffg_violation_fn violation, void *data)
@@ -280,8 +397,10 @@ static void handler(int signal, siginfo_t *info, void *ucontext)
 {
 	int saved = errno;
 
-	if (unwinding && signal == SIGSEGV)
+	if (unwinding && signal == SIGSEGV) {
+		ffg_wrpkru(unwinding_pkru);
 		ffg_jump_back(*unwinding);
+	}
 	if (!ffg_violation_handle(signal, info, ucontext))
 		ffg_chain_pass(signal, info, ucontext);
 	errno = saved;
@@ -307,6 +426,11 @@ int ffg_violation_install(void)
 			return ffg_fail_errno(error, "cannot handle signal %d", signals[i]);
 	}
 	return 0;
+}
+
+int ffg_violation_recover(void)
+{
+	return ffg_recover_install(handler);
 }
 
 void ffg_violation_remove(void)

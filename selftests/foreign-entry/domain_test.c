@@ -51,7 +51,7 @@ TEST_F(domain, wrong_arguments)
 	EXPECT_EQ(FFG_E_INVAL, ffg_error());
 	EXPECT_EQ(NULL, ffg_domain_open(self->context, "", 0));
 	EXPECT_EQ(FFG_E_INVAL, ffg_error());
-	EXPECT_EQ(NULL, ffg_domain_open(self->context, scene_path("shapes"), 1));
+	EXPECT_EQ(NULL, ffg_domain_open(self->context, scene_path("shapes"), 0x100));
 	EXPECT_EQ(FFG_E_INVAL, ffg_error());
 	EXPECT_EQ(NULL, ffg_domain_symbol(NULL, "shape_sum"));
 	EXPECT_EQ(FFG_E_INVAL, ffg_error());
