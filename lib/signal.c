@@ -237,17 +237,19 @@ static bool gate_good(ucontext_t *context, const struct ffg_line *line, uint64_t
 	return false;
 }
 
-/* The same on the path of callbacks: just behind its first WRPKRU, or just before its second. */
+/*
+ * The same on the path of callbacks: behind its first WRPKRU, where it starts again until
+ * the line is known, or just before its second.
+ */
 static bool callback_good(ucontext_t *context, const struct ffg_line *line)
 {
 	uintptr_t ip = reg(context, REG_RIP);
 
-	if (ip > (uintptr_t)callback_return - 64)
-		return ip <= (uintptr_t)callback_return &&
-		       reg(context, REG_RBX) == (uintptr_t)line &&
-		       in_foreign_stack(line, reg(context, REG_RCX));
-	if (ip <= (uintptr_t)callback_open)
+	if (ip <= (uintptr_t)callback_open || ip > (uintptr_t)callback_return)
 		return false;
+	if (reg(context, REG_RBX) == (uintptr_t)line)
+		return ip <= (uintptr_t)callback_return - 64 || !reg(context, REG_RCX) ||
+		       in_foreign_stack(line, reg(context, REG_RCX));
 	context->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)callback_open + 3;
 	context->uc_mcontext.gregs[REG_RAX] = line->tpkru;
 	return true;

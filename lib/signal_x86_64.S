@@ -133,9 +133,15 @@ LABEL(ffg_signal_known):
 	mov	%rsp, %rcx
 	sub	L_LOW(%rbx), %rcx
 	cmp	ffg_signal_page+S_STACK(%rip), %rcx
-	jb	.Lforeign_stack
+	jae	4f
+	/* Trusted code is on the foreign stack inside the gate only. */
 	cmpl	$-1, L_TPKRU(%rbx)
+	jne	.Lmove
+	jmp	ffg_signal_stop_frame
+4:	cmpl	$-1, L_TPKRU(%rbx)
 	je	.Lstay
+	cmp	%rsp, %rdx
+	jne	.Lstay				/* on top of this thunk, which is not done yet */
 	mov	FRAME_XSTATE(%rsp), %rcx
 	mov	XSTATE_BV(%rcx), %eax
 	test	$XSTATE_BV_PKRU, %eax
@@ -193,11 +199,6 @@ LABEL(ffg_signal_tail_popped):
 	syscall
 LABEL(ffg_signal_end):
 	ud2
-	/* Trusted code is on the foreign stack inside the gate only. */
-.Lforeign_stack:
-	cmpl	$-1, L_TPKRU(%rbx)
-	jne	.Lmove
-	jmp	ffg_signal_stop_frame
 	.cfi_endproc
 	.size	ffg_signal_thunk, . - ffg_signal_thunk
 

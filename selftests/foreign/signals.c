@@ -46,6 +46,17 @@ struct large signals_overwrite(int value)
 	return result;
 }
 
+/* A memory return of many numbers. */
+struct structure { long w[32]; };
+struct structure signals_structure(int seed)
+{
+	struct structure result;
+
+	for (int n = 0; n < 32; n++)
+		result.w[n] = seed * 1000 + n;
+	return result;
+}
+
 /* Raises, and is still allowed to write its object afterwards? */
 int signals_raise(volatile unsigned char *p, int signal)
 {

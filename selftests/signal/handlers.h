@@ -20,7 +20,8 @@ struct stage {
 	unsigned char *theirs;		/* of handlers */
 	struct ffg_call *poke_call;
 	poke_fn poke;
-	volatile long handled, failed;	/* by handlers */
+	long handled, failed;		/* by handlers */
+	unsigned int depth;		/* of handlers on top of each other */
 	volatile uintptr_t stack;	/* where the last handler ran */
 };
 extern struct stage stage;

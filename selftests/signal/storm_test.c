@@ -120,9 +120,9 @@ TEST(on_an_alternate_stack)
 	storm(_metadata, SA_ONSTACK);
 }
 
-TEST(interrupting_each_other)
+TEST(interrupting_themselves)
 {
-	storm(_metadata, SA_RESTART | SA_NODEFER);
+	storm(_metadata, SA_RESTART | SA_NODEFER | SA_ONSTACK);
 }
 
 TEST_HARNESS_MAIN
