@@ -259,7 +259,7 @@ int main(int argc, char **argv)
 	printf("pixels   %zu bytes, %s\n", shared->stride * shared->height, identical ?
 	       "identical with those of the unguarded process" :
 	       "DIFFERENT from those of the unguarded process");
-	/* One less is malloc()'s: it asks the kernel for memory when its heap happens to be used up. */
+	/* One less is malloc()'s: it asks the kernel when its heap happens to be used up. */
 	if (shared->guarded.entries > shared->plain.entries)
 		printf("cost     MORE kernel entries than without guards\n");
 	return identical && shared->guarded.entries <= shared->plain.entries ? 0 : 1;
