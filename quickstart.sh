@@ -17,7 +17,7 @@ set -eu
 # and libjs-jquery have the .png and, where documentation is left out, the .gz.
 packages_demo='autoconf automake bc binutils bison busybox-static
 	ca-certificates cpio debian-archive-keyring dpkg-dev flex gcc gcc-12
-	kmod libc6-dev libelf-dev libjs-jquery libpng-dev libssl-dev libtool linux-libc-dev
+	kmod libc6-dev libelf-dev libjemalloc-dev libjs-jquery libpng-dev libssl-dev libtool linux-libc-dev
 	make pkg-config procps python3 python3-docutils qemu-system-x86
 	util-linux xfdesktop4-data xz-utils zlib1g-dev zstd'
 # linux-source: the kselftest harness, checkpatch, the debug kernels. The

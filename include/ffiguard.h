@@ -149,6 +149,99 @@ FFG_API int ffg_context_limits(struct ffg_context *context, struct ffg_limits *l
 /** ffg_context_slots() - number of slots (protection keys for objects) that the context has. */
 FFG_API unsigned int ffg_context_slots(struct ffg_context *context);
 
+/* What a region is. */
+enum ffg_region_kind {
+	FFG_REGION_OTHER = 0,
+	FFG_REGION_HEAP,		/* the trusted heap */
+	FFG_REGION_OBJECTS,		/* the arena */
+	FFG_REGION_CONTROL,		/* what module and library keep about threads and calls */
+	FFG_REGION_FOREIGN_STACK,
+	FFG_REGION_STACK,		/* stack of trusted code */
+	FFG_REGION_STATIC,		/* data of the executable or of a library */
+	FFG_REGION_LIBC_HEAP		/* what malloc() gives */
+};
+
+enum ffg_region_state {
+	FFG_REGION_OPEN = 0,		/* foreign code can read and write it */
+	FFG_REGION_READ_ONLY,		/* foreign code can read it */
+	FFG_REGION_CLOSED
+};
+
+struct ffg_region {
+	size_t size;			/* sizeof(struct ffg_region) */
+	uint64_t address;
+	uint64_t length;
+	int kind;			/* enum ffg_region_kind */
+	int state;			/* enum ffg_region_state, seen from foreign code */
+	int thread;			/* thread id, if it is of one thread, else 0 */
+	char name[76];			/* "trusted heap"; of what is open the kernel's name */
+};
+
+typedef void (*ffg_region_fn)(const struct ffg_region *region, void *data);
+
+/**
+ * ffg_context_regions() - what is closed to foreign code, and what is not
+ *
+ * Calls @function for each region, by rising addresses: those that ffiguard closes, those that it
+ * made for foreign code, and everything else that is mapped writable, which is open.  It is a
+ * picture of one moment: other threads may map and unmap meanwhile.  Errors: FFG_E_INVAL,
+ * FFG_E_NOMEM, FFG_E_SYSTEM (no /proc).
+ */
+FFG_API int ffg_context_regions(struct ffg_context *context, ffg_region_fn function, void *data);
+/** ffg_context_describe() - the same as text, one line each, written to the descriptor @fd. */
+FFG_API int ffg_context_describe(struct ffg_context *context, int fd);
+
+/* ---- trusted heap ---- */
+
+/*
+ * Memory for trusted code: while a context is open, foreign code can neither read nor write it.
+ * A touch is a violation, FFG_REASON_TRUSTED.  These functions stand beside malloc() and
+ * free(), whose memory foreign code reaches as before; what is said of those in malloc(3) is
+ * true of these, too.
+ *
+ * They may be used before a context is open and after it is closed; what they gave before is
+ * closed from ffg_context_open() on, and ordinary memory after ffg_context_close() and in a
+ * forked child, in which all of it stays usable.
+ *
+ * Any thread may use them at the same time.  A thread that is older than the context has trusted
+ * memory closed, as objects, until it attaches.  Fork: safe, also with other threads.  Foreign
+ * code that calls them commits a violation.  Not async-signal-safe.
+ *
+ * Each thread's stack has up to 12 KiB less room than without ffiguard, which must be linked to
+ * the program: dlopen() of libffiguard cannot provide that.
+ *
+ * No memory: NULL, errno ENOMEM and FFG_E_NOMEM.
+ */
+
+/**
+ * ffg_malloc() - @size bytes
+ *
+ * Aligned to 16, or to 8 if @size is less than 16.  @size may be 0.
+ */
+FFG_API void *ffg_malloc(size_t size) __attribute__((malloc, alloc_size(1)));
+/** ffg_calloc() - an array, zeroed; NULL if @count * @size is no size_t */
+FFG_API void *ffg_calloc(size_t count, size_t size) __attribute__((malloc, alloc_size(1, 2)));
+/**
+ * ffg_realloc() - move to a block of @size bytes; if there is none, @address stays as it is
+ *
+ * NULL as @address: ffg_malloc().  0 as @size: @address is freed, and the result is a block that
+ * may be freed, too.
+ */
+FFG_API void *ffg_realloc(void *address, size_t size) __attribute__((alloc_size(2)));
+/** ffg_aligned_alloc() - with an alignment; errno EINVAL unless @align is a power of two */
+FFG_API void *ffg_aligned_alloc(size_t align, size_t size)
+	__attribute__((malloc, alloc_size(2)));
+/**
+ * ffg_free() - free what one of the above gave; NULL is ignored
+ *
+ * Another address, one of malloc()'s among them, ends the process with a message.  The other
+ * way round, free() of memory of the trusted heap is undefined in trusted code, as is free() of
+ * anything that malloc() did not give, and a violation in foreign code.
+ */
+FFG_API void ffg_free(void *address);
+/** ffg_malloc_usable_size() - bytes that may be used at @address, at least what was asked for */
+FFG_API size_t ffg_malloc_usable_size(const void *address);
+
 /* ---- threads ---- */
 
 /**
@@ -481,6 +574,7 @@ FFG_API int ffg_callback_free(struct ffg_callback *callback);
 /* Reasons that only the library sees, beside FFG_REASON_* of <linux/ffiguard.h> */
 #define FFG_REASON_STACK	64	/* the foreign stack is used up */
 #define FFG_REASON_GATE		65	/* rights do not match at the gate; advice says how */
+#define FFG_REASON_TRUSTED	66	/* trusted memory; region says which */
 /* No violations, but ends of calls that FFG_POLICY_RECOVER tells about in the same way */
 #define FFG_REASON_CRASH	70	/* another signal, see signal */
 #define FFG_REASON_ABORT	71	/* abort(), assert(), a smashed stack */
@@ -521,6 +615,7 @@ struct ffg_violation {
 	const char *advice;		/* one line */
 	unsigned int frames;
 	struct ffg_frame frame[FFG_BACKTRACE_MAX];	/* frame[0]: the violating instruction */
+	struct ffg_region region;	/* FFG_REASON_TRUSTED: where address lies; else empty */
 };
 
 /** ffg_violation_print() - write a report; async-signal-safe. */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "gate.h"
+#include "heap.h"
 
 #define DEVICE		"/dev/ffiguard"
 #define STACK_DEFAULT	(1UL << 20)
@@ -49,6 +50,7 @@ static void become_child(struct ffg_context *context)
 	ffg_thread_fork();
 	ffg_watchdog_fork();
 	ffg_gate_fork(context);
+	ffg_heap_fork();
 	free_keys(context);
 	close(context->fd);
 	context->fd = -1;
@@ -287,6 +289,7 @@ static int check_options(const struct ffg_options *given, struct ffg_options *op
 
 static void release(struct ffg_context *context)
 {
+	ffg_heap_close();
 	unmap_all(context);
 	if (context->fd >= 0)
 		close(context->fd);
@@ -341,7 +344,8 @@ static struct ffg_context *open_locked(const struct ffg_options *options)
 	pthread_mutex_init(&context->lock, NULL);
 	*inherited = 1;
 	if (!open_device(context, options) && !take_keys(context, options) &&
-	    !donate_keys(context) && !map_all(context) && !start(context))
+	    !donate_keys(context) && !map_all(context) && !ffg_heap_open(context) &&
+	    !start(context))
 		return context;
 	release(context);
 	return NULL;
@@ -360,6 +364,8 @@ struct ffg_context *ffg_context_open(const struct ffg_options *given)
 		ffg_fail(FFG_E_NO_PKU, "%s", missing);
 		return NULL;
 	}
+	if (ffg_heap_prepare())
+		return NULL;
 	pthread_once(&fork_once, watch_fork);
 	if (fork_error) {
 		ffg_fail_errno(fork_error, "fork handlers");

@@ -116,6 +116,16 @@ static bool put_end(struct ffg_text *text, const struct ffg_violation *v)
 	return false;
 }
 
+static void put_region(struct ffg_text *text, const struct ffg_region *region)
+{
+	ffg_text_put(text, "of closed memory: ");
+	ffg_text_put(text, region->name);
+	if (region->thread) {
+		ffg_text_put(text, ", thread ");
+		ffg_text_dec(text, region->thread);
+	}
+}
+
 static void put_headline(struct ffg_text *text, const struct ffg_violation *v)
 {
 	if (put_end(text, v))
@@ -130,7 +140,10 @@ static void put_headline(struct ffg_text *text, const struct ffg_violation *v)
 		ffg_text_bytes(text, v->access_size);
 	}
 	ffg_text_put(text, " ");
-	ffg_text_put(text, headline(v));
+	if (v->reason == FFG_REASON_TRUSTED)
+		put_region(text, &v->region);
+	else
+		ffg_text_put(text, headline(v));
 	ffg_text_put(text, "\n");
 }
 

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "gate.h"
+#include "heap.h"
+#include "region.h"
 
 #define ALTSTACK_SIZE	(64UL << 10)	/* a report with its backtrace is deep */
 #define ALTSTACK_GUARD	4096UL
@@ -200,6 +202,9 @@ int ffg_thread_attach(struct ffg_context *context)
 		goto no_line;
 	/* A thread that is older than the context has our keys closed. */
 	ffg_wrpkru(pkru & ~context->ours);
+	error = ffg_heap_attach();
+	if (error)
+		goto no_heap;
 	thread->line = &context->lines[index];
 	thread->line_ro = &context->lines_ro[index];
 	thread->line->fpkru = FFG_LINE_IDLE;
@@ -227,6 +232,9 @@ int ffg_thread_attach(struct ffg_context *context)
 	ffg_gate_line = thread->line;
 	return 0;
 
+no_heap:
+	ffg_wrpkru(pkru);
+	line_detach(context);
 no_line:
 	altstack_free(thread);
 no_altstack:
@@ -286,4 +294,27 @@ void ffg_thread_fork(void)
 		free(thread);
 	}
 	threads = NULL;
+}
+
+bool ffg_thread_regions(const struct ffg_context *context, ffg_region_visit_fn visit, void *data)
+{
+	bool stop = false;
+
+	(void)context;
+	pthread_mutex_lock(&thread_mutex);
+	for (struct ffg_thread *thread = threads; thread && !stop; thread = thread->next) {
+		struct ffg_region region = {
+			.address = thread->stack.low,
+			.length = (uintptr_t)thread->stack.map + thread->stack.map_size -
+				thread->stack.low,
+			.kind = FFG_REGION_FOREIGN_STACK,
+			.state = FFG_REGION_OPEN,
+			.thread = thread->id,
+		};
+
+		ffg_region_name(&region, "foreign stack");
+		stop = visit(&region, data);
+	}
+	pthread_mutex_unlock(&thread_mutex);
+	return stop;
 }

@@ -19,6 +19,7 @@
 #include "chain.h"
 #include "internal.h"
 #include "recover.h"
+#include "region.h"
 #include "symbol.h"
 
 /* Bits of the page fault error code that the kernel leaves in the frame. */
@@ -121,6 +122,8 @@ static const char *const advices[] = {
 		"open the context with more slots, or let fewer threads be in calls at once",
 	[FFG_REASON_UNUSED] =
 		"a wild pointer",
+	[FFG_REASON_TRUSTED] =
+		"a wild pointer, or memory to be shared: ffg_object_alloc() and a grant",
 	[FFG_REASON_STACK] =
 		"endless recursion, or see stack_size of struct ffg_options",
 	[FFG_REASON_CRASH] =
@@ -132,6 +135,9 @@ static const char *const advices[] = {
 	[FFG_REASON_TIMEOUT] =
 		"see ffg_call_budget(), or look for an endless loop",
 };
+
+static const char unattached[] =
+	"a thread of trusted code that is older than the context attaches first";
 
 static const char *advice(const struct ffg_violation *v)
 {
@@ -318,6 +324,14 @@ static bool judge(const struct ffg_context *context, siginfo_t *info, ucontext_t
 	return true;
 }
 
+/* Closed memory of trusted code? */
+static bool in_trusted(const struct ffg_context *context, const siginfo_t *info,
+		       struct ffg_region *region)
+{
+	return info->si_code == SEGV_PKUERR &&
+	       ffg_region_find(context, (uintptr_t)info->si_addr, region);
+}
+
 /* In a guard page of the thread's foreign stack? */
 static bool in_stack_guard(uintptr_t address)
 {
@@ -349,6 +363,10 @@ static bool fault(const struct ffg_context *context, int signal, siginfo_t *info
 	} else if (ffg_gate_contains(ip)) {
 		v.forked = context->forked || context->pid != getpid();
 		v.advice = v.forked ? NULL : ffg_gate_explain(ip);
+	} else if (signal == SIGSEGV && in_trusted(context, info, &v.region)) {
+		v.reason = FFG_REASON_TRUSTED;
+		if (!ffg_thread_self())
+			v.advice = unattached;
 	} else {
 		return signal == SIGSEGV && ffg_context_owns(context, address) &&
 		       judge(context, info, frame);
