@@ -22,6 +22,7 @@ static const struct {
 	{ "outside", part_call_costs, 0 },
 	{ "objects", part_objects, 1 },
 	{ "evictions", part_evictions, 1 },
+	{ "heap", part_heap, 1 },
 	{ "peers", part_peers, 1 },
 	{ "png", part_png, 1 },
 };

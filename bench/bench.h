@@ -88,6 +88,7 @@ void part_calls(void);		/* calls.c */
 void part_call_costs(void);	/* calls.c: entries and WRPKRU from outside */
 void part_objects(void);	/* objects.c: grants, evictions, by ioctl */
 void part_evictions(void);	/* calls.c: by a call */
+void part_heap(void);		/* heap.c */
 void part_peers(void);		/* peers.c */
 void part_png(void);		/* picture.c */
 
