@@ -23,6 +23,8 @@ pub struct Callback {
 pub const FFG_IN: c_uint = 1;
 pub const FFG_OUT: c_uint = 3;
 pub const FFG_INOUT: c_uint = 3;
+pub const FFG_POLICY_DIE: c_uint = 0;
+pub const FFG_POLICY_RECOVER: c_uint = 1;
 
 #[link(name = "ffiguard")]
 extern "C" {
@@ -39,6 +41,7 @@ extern "C" {
         library: *const c_char,
         flags: c_uint,
     ) -> *mut Domain;
+    pub fn ffg_domain_reset(domain: *mut Domain) -> c_int;
     pub fn ffg_domain_close(domain: *mut Domain) -> c_int;
     pub fn ffg_call_new(
         domain: *mut Domain,

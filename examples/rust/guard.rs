@@ -56,9 +56,9 @@ impl Context {
         Ok(Attached(self, PhantomData))
     }
 
-    pub fn domain(&self, library: &str) -> Result<Domain<'_>> {
+    pub fn domain(&self, library: &str, policy: c_uint) -> Result<Domain<'_>> {
         // SAFETY: the context is open.
-        let domain = unsafe { ffi::ffg_domain_open(self.0, c_string(library).as_ptr(), 0) };
+        let domain = unsafe { ffi::ffg_domain_open(self.0, c_string(library).as_ptr(), policy) };
         if domain.is_null() {
             return Err(last_error());
         }
@@ -102,6 +102,12 @@ unsafe impl Sync for Domain<'_> {}
 unsafe impl Send for Domain<'_> {}
 
 impl Domain<'_> {
+    /// The library's data as they were after its constructors.
+    pub fn reset(&self) -> Result<()> {
+        // SAFETY: the domain is open.
+        check(unsafe { ffi::ffg_domain_reset(self.0) })
+    }
+
     pub fn call(&self, symbol: &str, signature: &str) -> Result<Call<'_>> {
         // SAFETY: the domain is open.
         let call = unsafe {
