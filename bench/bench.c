@@ -19,6 +19,7 @@ static const struct {
 	int in_child;
 } parts[] = {
 	{ "calls", part_calls, 1 },
+	{ "callbacks", part_callbacks, 1 },
 	{ "outside", part_call_costs, 0 },
 	{ "objects", part_objects, 1 },
 	{ "evictions", part_evictions, 1 },

@@ -85,6 +85,7 @@ int rows_close(void);
 /* ---- parts ---- */
 
 void part_calls(void);		/* calls.c */
+void part_callbacks(void);	/* calls.c */
 void part_call_costs(void);	/* calls.c: entries and WRPKRU from outside */
 void part_objects(void);	/* objects.c: grants, evictions, by ioctl */
 void part_evictions(void);	/* calls.c: by a call */
@@ -111,5 +112,6 @@ typedef long (*ten_fn)(long a, long b, long c, long d, long e, long f, long g, l
 		       long j);
 typedef struct foreign_big (*big_fn)(long a);
 typedef void (*touch_fn)(unsigned char *const *objects, int count);
+typedef long (*back_fn)(long (*function)(long), long times);
 
 #endif /* BENCH_H */

@@ -132,6 +132,62 @@ void part_calls(void)
 	}
 }
 
+/* ---- callbacks: over a plain call of the function by foreign code ---- */
+
+#define BACKS	100	/* in each guarded call, so that the call itself is next to nothing */
+
+static NOINLINE long called_back(long value)
+{
+	return value + 1;
+}
+
+static nothing_fn nested;
+
+static NOINLINE long calls_on(long value)
+{
+	nested();
+	return value + 1;
+}
+
+static void *callback(long (*function)(long))
+{
+	struct ffg_callback *callback = ffg_callback_new(library, (void *)function, "i(i)");
+
+	if (!callback)
+		fail_ffg("callback");
+	return ffg_callback_entry(callback);
+}
+
+static NOINLINE double cost_back(back_fn f, long (*function)(long))
+{
+	return MEASURE(9, 20, sink = f(function, BACKS)) / BACKS;
+}
+
+/* Of @grants objects: the outer call gives their slots up and takes them again. */
+static double cost_guarded_back(int grants, long (*function)(long))
+{
+	struct ffg_call *call = call_new("bench_back", "i(pi)", 0, grants);
+	double cost = cost_back(entry(call), callback(function));
+
+	ffg_call_free(call);
+	return cost;
+}
+
+void part_callbacks(void)
+{
+	double plain, call;
+
+	setup(GRANTS_MAX);
+	rows_part("callback");
+	nested = entry(call_new("bench_nothing", "v()", 0, 0));
+	plain = cost_back(foreign_symbol("bench_back"), called_back);
+	call = cost_nothing(nested);
+	row(cost_guarded_back(0, called_back) - plain, OVER_PLAIN, NO_GOAL, "callback.empty");
+	row(cost_guarded_back(4, called_back) - plain, OVER_PLAIN, NO_GOAL, "callback.grants.4");
+	row(cost_guarded_back(4, calls_on) - plain - call, "and the call that it makes", NO_GOAL,
+	    "callback.nested_call");
+}
+
 /* ---- from outside ---- */
 
 static struct outside {

@@ -39,3 +39,13 @@ void bench_touch(unsigned char *const *objects, int count)
 	for (int n = 0; n < count; n++)
 		objects[n][8]++;
 }
+
+/* Calls back, as qsort() does. */
+long bench_back(long (*function)(long), long times)
+{
+	long value = 0;
+
+	for (long n = 0; n < times; n++)
+		value = function(value);
+	return value;
+}
