@@ -34,6 +34,11 @@ extern "C" {
     pub fn ffg_context_close(context: *mut Context) -> c_int;
     pub fn ffg_thread_attach(context: *mut Context) -> c_int;
     pub fn ffg_thread_detach(context: *mut Context) -> c_int;
+    pub fn ffg_malloc(size: usize) -> *mut c_void;
+    pub fn ffg_calloc(count: usize, size: usize) -> *mut c_void;
+    pub fn ffg_realloc(address: *mut c_void, size: usize) -> *mut c_void;
+    pub fn ffg_aligned_alloc(align: usize, size: usize) -> *mut c_void;
+    pub fn ffg_free(address: *mut c_void);
     pub fn ffg_object_alloc(context: *mut Context, length: usize, flags: c_uint) -> *mut c_void;
     pub fn ffg_object_free(context: *mut Context, object: *mut c_void) -> c_int;
     pub fn ffg_domain_open(

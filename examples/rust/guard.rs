@@ -3,6 +3,7 @@
 //! slices. A crate would do more: see Documentation/rust.rst.
 
 use crate::ffi;
+use std::alloc::{GlobalAlloc, Layout};
 use std::ffi::{CStr, CString};
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -32,6 +33,54 @@ fn check(error: c_int) -> Result<()> {
 
 fn c_string(s: &str) -> CString {
     CString::new(s).expect("no NUL in names")
+}
+
+/// The allocator of the whole program: every Box, Vec and String is closed to foreign code.
+pub struct TrustedHeap;
+
+impl TrustedHeap {
+    /// Is that the alignment that ffg_malloc() gives?
+    fn is_plain(size: usize, align: usize) -> bool {
+        align <= 8 || (align == 16 && size >= 16)
+    }
+}
+
+// SAFETY: these are malloc() and its kin, before a context is open and after it, too.
+unsafe impl GlobalAlloc for TrustedHeap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if Self::is_plain(layout.size(), layout.align()) {
+            ffi::ffg_malloc(layout.size()).cast()
+        } else {
+            ffi::ffg_aligned_alloc(layout.align(), layout.size()).cast()
+        }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if Self::is_plain(layout.size(), layout.align()) {
+            return ffi::ffg_calloc(1, layout.size()).cast();
+        }
+        let block = self.alloc(layout);
+        if !block.is_null() {
+            block.write_bytes(0, layout.size());
+        }
+        block
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, _layout: Layout) {
+        ffi::ffg_free(block.cast());
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if Self::is_plain(size, layout.align()) {
+            return ffi::ffg_realloc(block.cast(), size).cast();
+        }
+        let larger = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
+        if !larger.is_null() {
+            larger.copy_from_nonoverlapping(block, layout.size().min(size));
+            self.dealloc(block, layout);
+        }
+        larger
+    }
 }
 
 /// The one context of the process. The functions of libffiguard may be called by any thread.

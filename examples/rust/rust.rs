@@ -4,16 +4,16 @@
 //!
 //!     rust [FILE]
 //!
-//! The pixels must be those of a process without guards; four threads decode at the same time;
-//! panics are caught, one of them on its way through a foreign function; Rust's own handler still
-//! reports a stack overflow; a violation ends the process with a report, or is survived where the
-//! domain says so. Exit status 0: all of that was so.
+//! Its global allocator is the trusted heap. The pixels must be those of a process without guards;
+//! four threads decode at the same time; panics are caught, one of them on its way through a
+//! foreign function; Rust's own handler still reports a stack overflow; a violation ends the process
+//! with a report, or is survived where the domain says so. Exit status 0: all of that was so.
 
 mod ffi;
 mod guard;
 
 use ffi::{Begin, Finish, Free, PngImage};
-use guard::{Context, Domain, Object, Result};
+use guard::{Context, Domain, Object, Result, TrustedHeap};
 use std::any::Any;
 use std::ffi::CString;
 use std::io::Write;
@@ -23,6 +23,9 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::process::{exit, Command, Output};
 use std::thread;
+
+#[global_allocator]
+static HEAP: TrustedHeap = TrustedHeap;
 
 const LIBPNG: &str = "libpng16.so.16";
 const PICTURE: &str = "/usr/share/backgrounds/xfce/xfce-stripes.png";
@@ -401,6 +404,21 @@ fn violation(path: &str, in_thread: bool) -> Result<()> {
     }
 }
 
+/// The file in a Vec instead of an object: closed, although it is no object.
+fn violation_in_heap(path: &str) -> Result<()> {
+    let context = Context::open()?;
+    let png = context.domain(LIBPNG, ffi::FFG_POLICY_DIE)?;
+    let file = read(path)?;
+    let mut image = context.object(size_of::<PngImage>())?;
+    image_of(&mut image).version = ffi::PNG_IMAGE_VERSION;
+    let begin = png.call("png_image_begin_read_from_memory", "i(ppi)")?;
+    begin.grant(&image, ffi::FFG_INOUT)?;
+    // SAFETY: the type of the foreign function.
+    let function: Begin = unsafe { transmute(begin.entry()?) };
+    function(image.pointer().cast(), file.as_ptr().cast(), file.len());
+    begin.made()
+}
+
 fn overflow(path: &str) -> Result<()> {
     #[inline(never)]
     fn recurse(depth: u64) -> u64 {
@@ -492,6 +510,8 @@ fn program(path: &str) -> Result<bool> {
     ];
     good &= dies("main", "--violation", SIGSEGV, &report)?;
     good &= dies("thread", "--violation-in-thread", SIGSEGV, &report)?;
+    let report = ["ffiguard: violation: read of closed memory: trusted heap\n"];
+    good &= dies("heap", "--violation-in-heap", SIGSEGV, &report)?;
     good &= dies("overflow", OVERFLOW, SIGABRT, &["has overflowed its stack"])?;
     Ok(good)
 }
@@ -504,6 +524,7 @@ fn main() {
         ["--recovery", path] => recovery(path).map(|()| true),
         ["--violation", path] => violation(path, false).map(|()| true),
         ["--violation-in-thread", path] => violation(path, true).map(|()| true),
+        ["--violation-in-heap", path] => violation_in_heap(path).map(|()| true),
         [OVERFLOW, path] => overflow(path).map(|()| true),
         [] => program(PICTURE),
         [path] => program(path),

@@ -126,7 +126,7 @@ TEST_F_TIMEOUT(example, rust, 300)
 	EXPECT_EQ(1, count("\nthreads  4 threads, 40 of 40 pictures identical\n"));
 	EXPECT_EQ(1, count("in trusted code caught; in a callback caught; calls afterwards work\n"));
 	EXPECT_EQ(1, count("\nrecovery 20 violations survived, each time the next picture is"));
-	EXPECT_EQ(3, count(" stopped, with its report\n"));
+	EXPECT_EQ(4, count(" stopped, with its report\n"));
 }
 
 /* Not a PNG, not there, no word at all: an error in words, nobody dies of a signal. */
