@@ -356,6 +356,8 @@ void ffg_signal_cleanup(void);
 void ffg_signal_take(void);
 /* In a forked child. */
 void ffg_signal_fork(void);
+/* The thread attaches: its alternate stack, if any, is disarmed while a handler runs. */
+void ffg_signal_altstack(void);
 /* Is @ip in the thunk, and what does a fault there mean?  Async-signal-safe. */
 bool ffg_signal_contains(uintptr_t ip);
 const char *ffg_signal_explain(uintptr_t ip);

@@ -269,3 +269,57 @@ INTERPOSED __sighandler_t sigset(int number, __sighandler_t disposition)
 	}
 	return sigismember(&mask, number) ? SIG_HOLD : before;
 }
+
+/* ---- alternate stacks ---- */
+
+/*
+ * A handler on the alternate stack that makes a guarded call leaves that stack, so that the kernel
+ * would take it for free: in attached threads it is disarmed while a handler runs.  The
+ * frame of the handler arms it again.
+ */
+static __thread stack_t alternate __attribute__((tls_model("initial-exec"))) = {
+	.ss_flags = SS_DISABLE,
+};
+
+static int altstack(const stack_t *stack, stack_t *old)
+{
+	int error = (int)syscall(SYS_sigaltstack, stack, old);
+
+	if (!error && stack)
+		alternate = *stack;
+	return error;
+}
+
+bool ffg_signal_alternate(uintptr_t address)
+{
+	return !(alternate.ss_flags & SS_DISABLE) &&
+	       address - (uintptr_t)alternate.ss_sp < alternate.ss_size;
+}
+
+void ffg_signal_altstack(void)
+{
+	stack_t now;
+
+	if (altstack(NULL, &now) || (now.ss_flags & (SS_DISABLE | SS_ONSTACK)))
+		return;
+	now.ss_flags = FFG_AUTODISARM;
+	altstack(&now, NULL);
+}
+
+INTERPOSED int sigaltstack(const stack_t *stack, stack_t *old)
+{
+	stack_t copy, before;
+
+	if (stack) {
+		copy = *stack;
+		if (ffg_thread_self() && !(copy.ss_flags & SS_DISABLE))
+			copy.ss_flags |= FFG_AUTODISARM;
+	}
+	if (altstack(stack ? &copy : NULL, &before))
+		return -1;
+	if (old) {
+		*old = before;
+		old->ss_flags &= ~FFG_AUTODISARM;
+	}
+	return 0;
+}

@@ -103,6 +103,7 @@ struct nest {
 	uint32_t mxcsr;
 	uint32_t fcw;
 	bool calls;
+	stack_t alternate;		/* armed before the handler */
 };
 
 static struct nest **innermost(struct ffg_line *line)
@@ -118,7 +119,8 @@ static void hold(struct ffg_line *line, uint32_t outer, uint32_t fpkru)
 }
 
 /* @calls: guarded calls can be made; else an entry finds the line in use. */
-static void nest_begin(struct nest *nest, struct ffg_line *line, uint64_t fsp, bool calls)
+static void nest_begin(struct nest *nest, struct ffg_line *line, uint64_t fsp,
+		       const ucontext_t *context, bool calls)
 {
 	*nest = (struct nest){
 		.previous = *innermost(line),
@@ -132,6 +134,7 @@ static void nest_begin(struct nest *nest, struct ffg_line *line, uint64_t fsp, b
 		.mxcsr = line->mxcsr,
 		.fcw = line->fcw,
 		.calls = calls,
+		.alternate = context->uc_stack,
 	};
 	if (nest->thread) {
 		nest->what = nest->thread->what;
@@ -273,14 +276,6 @@ static bool refuses(struct ffg_line *line)
 	return nest && !nest->calls;
 }
 
-static bool on_alternate(uintptr_t sp)
-{
-	stack_t stack;
-
-	return !syscall(SYS_sigaltstack, NULL, &stack) && !(stack.ss_flags & SS_DISABLE) &&
-	       sp - (uintptr_t)stack.ss_sp < stack.ss_size;
-}
-
 /*
  * Can it be a frame of the kernel's?  @tsp: where the call left the trusted stack; @trusted: what
  * was interrupted has SAFE open.
@@ -299,7 +294,7 @@ static bool frame_good(struct ffg_signal_frame *frame, struct ffg_line *line, ui
 		return false;
 	if (!in_foreign_stack(line, reg(context_of(frame), REG_RSP)))
 		return reg(context_of(frame), REG_RSP) - tsp + NEAR < 2 * NEAR ||
-		       on_alternate(reg(context_of(frame), REG_RSP));
+		       ffg_signal_alternate(reg(context_of(frame), REG_RSP));
 	if (between(ip, ffg_signal_open, ffg_signal_lowered))
 		return thunk_good(context_of(frame), line);
 	if (ffg_callback_contains(ip))
@@ -385,7 +380,7 @@ void ffg_signal_run(int signal, struct ffg_signal_frame *frame, struct ffg_line 
 	busy = line->tpkru != FFG_LINE_IDLE;
 	/* Not in a handler of foreign code or of the library, which have less. */
 	foreign = busy && !((pkru ^ line->fpkru) & ours);
-	nest_begin(&nest, line, fsp, can_nest(context_of(frame), line));
+	nest_begin(&nest, line, fsp, context_of(frame), can_nest(context_of(frame), line));
 	function(signal, &frame->info, context_of(frame));
 	nest_end(&nest, line, foreign);
 	/* The program may change its frame, but not the rights to what is ours. */
@@ -423,7 +418,8 @@ void ffg_signal_chain(ffg_signal_fn function, int signal, siginfo_t *info, void 
 	calls = !busy || (foreign && in_foreign_stack(line, sp));
 	if (busy && calls)
 		line->fsp = (sp - RED_ZONE) & ~63UL;
-	nest_begin(&nest, line, fsp, calls && line->fsp - line->user[0] >= NEST_ROOM);
+	nest_begin(&nest, line, fsp, ucontext,
+		   calls && line->fsp - line->user[0] >= NEST_ROOM);
 	function(signal, info, ucontext);
 	nest_end(&nest, line, foreign);
 	line->fsp = fsp;
@@ -525,18 +521,12 @@ int ffg_signal_setup(const struct ffg_context *context)
 
 /* ---- jumps out of handlers ---- */
 
-/* The alternate signal stack that @address lies in, if any, is left when @sp does not. */
-static bool is_left(uintptr_t address, uintptr_t sp)
+/* Is the handler of @nest left by a jump to @sp?  One of both may be on an alternate stack. */
+static bool is_left(const struct nest *nest, uintptr_t sp)
 {
-	stack_t stack;
-	uintptr_t low;
+	bool from = ffg_signal_alternate((uintptr_t)nest);
 
-	if (sigaltstack(NULL, &stack) || (stack.ss_flags & SS_DISABLE))
-		return address < sp;
-	low = (uintptr_t)stack.ss_sp;
-	if (address - low < stack.ss_size)
-		return sp - low >= stack.ss_size || address < sp;
-	return sp - low >= stack.ss_size && address < sp;
+	return from == ffg_signal_alternate(sp) ? (uintptr_t)nest < sp : from;
 }
 
 void ffg_signal_jump(uintptr_t sp)
@@ -544,14 +534,17 @@ void ffg_signal_jump(uintptr_t sp)
 	struct ffg_thread *thread = ffg_thread_self();
 	struct ffg_line *line;
 	struct nest *nest;
+	stack_t alternate;
 	uint64_t fsp = 0;
 
 	if (!thread || (ffg_rdpkru() & FFG_PKRU_AD(thread->context->safe)))
 		return;
 	line = thread->line;
-	while ((nest = *innermost(line)) && is_left((uintptr_t)nest, sp)) {
+	while ((nest = *innermost(line)) && is_left(nest, sp)) {
 		if (nest->fsp > fsp)
 			fsp = nest->fsp;
+		/* One that another handler below had disarmed is armed by that one's. */
+		alternate = nest->alternate;
 		hold(line, nest->outer, FFG_LINE_IDLE);
 		__atomic_store_n(&line->tpkru, FFG_LINE_IDLE, __ATOMIC_RELEASE);
 		__atomic_store_n(innermost(line), nest->previous, __ATOMIC_RELEASE);
@@ -562,6 +555,10 @@ void ffg_signal_jump(uintptr_t sp)
 	ffg_callback_jump(sp);
 	if (line->fsp < fsp)
 		line->fsp = fsp;
+	/* The return of the handler would have armed it. */
+	alternate.ss_flags &= ~SS_ONSTACK;
+	if (!ffg_signal_alternate(sp))
+		syscall(SYS_sigaltstack, &alternate, NULL);
 	if (line->wake)
 		ffg_gate_wake();
 }

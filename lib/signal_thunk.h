@@ -103,6 +103,12 @@ void ffg_signal_run(int signal, struct ffg_signal_frame *frame, struct ffg_line 
 
 /* ---- signal.c, called by sigaction.c, chain.c ---- */
 
+/* Does @address lie in the thread's alternate stack, armed or not? */
+bool ffg_signal_alternate(uintptr_t address);
+
+/* SS_AUTODISARM of linux/signal.h */
+#define FFG_AUTODISARM	((int)(1U << 31))
+
 typedef void (*ffg_signal_fn)(int, siginfo_t *, void *);
 
 /* What the thunk calls for @signal, or NULL. */

@@ -214,6 +214,7 @@ int ffg_thread_attach(struct ffg_context *context)
 	thread->line->user[1] = 0;
 	thread->line->user[2] = 0;
 	thread->line->user[4] = 0;
+	ffg_signal_altstack();
 	thread->domain = NULL;
 	thread->what = NULL;
 	thread->id = ffg_sys_tid();

@@ -128,6 +128,22 @@ TEST_F(signal, sixteen_deep)
 	EXPECT_EQ(0, stage.failed);
 }
 
+/* The first one on the alternate stack, from which its calls switch away. */
+TEST_F(signal, eight_deep_on_an_alternate_stack)
+{
+	struct sigaction action = { .sa_handler = deep_handler };
+
+	action.sa_flags = SA_NODEFER | SA_ONSTACK;
+	stage_altstack();
+	sigaction(SIGUSR1, &action, NULL);
+	for (int n = 1; n < 4; n++) {
+		depth_left = 7;
+		raise(SIGUSR1);
+		EXPECT_EQ(8 * n, stage.handled);
+		EXPECT_EQ(0, stage.failed);
+	}
+}
+
 static struct ffg_call *fiber_call;
 static int fiber_error;
 

@@ -110,17 +110,34 @@ static void storm(struct __test_metadata *_metadata, int flags)
 	EXPECT_EQ(0, ffg_thread_detach(stage.scene.context));
 }
 
-TEST(on_the_stack_in_use)
+FIXTURE(storm) {
+	int unused;
+};
+
+FIXTURE_SETUP(storm)
+{
+	self->unused = 0;
+}
+
+FIXTURE_TEARDOWN(storm)
+{
+	/* The process ends. */
+}
+
+/* Time for a million calls. */
+#define STORM_SECONDS	3600
+
+TEST_F_TIMEOUT(storm, on_the_stack_in_use, STORM_SECONDS)
 {
 	storm(_metadata, 0);
 }
 
-TEST(on_an_alternate_stack)
+TEST_F_TIMEOUT(storm, on_an_alternate_stack, STORM_SECONDS)
 {
 	storm(_metadata, SA_ONSTACK);
 }
 
-TEST(interrupting_themselves)
+TEST_F_TIMEOUT(storm, interrupting_themselves, STORM_SECONDS)
 {
 	storm(_metadata, SA_RESTART | SA_NODEFER | SA_ONSTACK);
 }
