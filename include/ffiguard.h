@@ -314,8 +314,9 @@ FFG_API int ffg_object_query(struct ffg_context *context, const void *address,
  * ffg_domain_reset(), and memory that it had allocated is lost.
  *
  * Not where a frame of libc or of the dynamic linker is on the foreign stack, as their locks may be
- * held; not in threads that foreign code started, in constructors and destructors.  There the
- * policy is FFG_POLICY_DIE, and the report says why.
+ * held (memcpy(), strlen() and their like, called by foreign code, hold none); not in threads
+ * that foreign code started, in constructors and destructors.  There the policy is
+ * FFG_POLICY_DIE, and the report says why.
  */
 enum ffg_policy {
 	FFG_POLICY_DIE = 0,		/* report and die, or what the callback does */

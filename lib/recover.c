@@ -7,6 +7,7 @@
  * through word by word for what could be a return address into them.  Remnants of calls that are
  * over look the same: if there is such a word the stack is unwound, which costs more, and only a
  * chain of frames that leads to the gate and passes no such code proves that there is none.
+ * The innermost frame may be a function that can hold no lock (lockfree.c), as memcpy().
  *
  * The handler changes the signal frame only: rights, registers, and the landing as the next
  * instruction.  Slots stay held, and the line in use, until the landing lets go of them.
@@ -21,6 +22,7 @@
 
 #include "chain.h"
 #include "gate.h"
+#include "lockfree.h"
 #include "mutant.h"
 #include "recover.h"
 
@@ -154,6 +156,7 @@ static const char *stack_obstacle(uintptr_t from, uintptr_t end)
 struct chain {
 	uintptr_t ip;			/* of the place, 0: it was reached */
 	uintptr_t at, end;		/* of the stack */
+	bool leaf;			/* the place itself may be in libc */
 	bool reached;			/* the gate */
 };
 
@@ -164,7 +167,15 @@ static _Unwind_Reason_Code chain_step(struct _Unwind_Context *frame, void *data)
 
 	if (chain->ip && ip != chain->ip)
 		return _URC_NO_REASON;
+	if (chain->ip && chain->leaf) {
+		chain->ip = 0;
+		return _URC_NO_REASON;
+	}
 	chain->ip = 0;
+	/* A leaf keeps nothing on the stack: it can be no part of a larger function. */
+	if (chain->leaf && at != chain->at + 8)
+		return _URC_END_OF_STACK;
+	chain->leaf = false;
 	if (ffg_gate_contains(ip)) {
 		chain->reached = true;
 		return _URC_END_OF_STACK;
@@ -177,10 +188,15 @@ static _Unwind_Reason_Code chain_step(struct _Unwind_Context *frame, void *data)
 }
 
 /* No frame of libc or the dynamic linker between the place and the gate, for sure? */
-static bool chain_is_clean(const ucontext_t *frame, uintptr_t from, uintptr_t end)
+static bool chain_is_clean(const ucontext_t *frame, bool leaf, uintptr_t end)
 {
 	const greg_t *registers = frame->uc_mcontext.gregs;
-	struct chain chain = { .ip = registers[REG_RIP], .at = from, .end = end };
+	struct chain chain = {
+		.ip = registers[REG_RIP],
+		.at = registers[REG_RSP],
+		.end = end,
+		.leaf = leaf,
+	};
 
 	return ffg_violation_unwind(registers, chain_step, &chain) && chain.reached;
 }
@@ -244,11 +260,14 @@ static const char *obstacle(const struct interrupted *at, const ucontext_t *fram
 		return "it was not on the foreign stack of its call, but a handler's or its own";
 	if (at->thread->line_ro->fs_base != fs_base())
 		return "the fs base of the thread was changed";
-	if (code)
-		return code->why;
 	/* Beyond its end nothing of the stack is there. */
 	why = stack_obstacle(from < stack->low ? stack->low : from, end);
-	return why && chain_is_clean(frame, frame->uc_mcontext.gregs[REG_RSP], end) ? NULL : why;
+	if (code) {
+		if (!ffg_lockfree_at(ip, code->first, code->end))
+			return code->why;
+		why = code->why;
+	}
+	return why && chain_is_clean(frame, code, end) ? NULL : why;
 }
 
 static int error_of(int reason)

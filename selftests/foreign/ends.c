@@ -265,10 +265,49 @@ void ends_raise(void)
 	raise(SIGABRT);
 }
 
-int ends_copy(unsigned char *to, const unsigned char *from, unsigned long length)
+/* String functions, which hold no lock; called, not jumped to. */
+long ends_string(int which, unsigned char *to, const unsigned char *from, unsigned long length)
 {
-	memcpy(to, from, length);
-	return to[0];
+	char *s = (char *)to;
+	const char *t = (const char *)from;
+	volatile long result = 0;
+
+	switch (which) {
+	case 0:
+		result = (long)memcpy(to, from, length);
+		break;
+	case 1:
+		result = (long)memmove(to, from, length);
+		break;
+	case 2:
+		result = (long)memset(to, 1, length);
+		break;
+	case 3:
+		result = (long)strlen(t);
+		break;
+	case 4:
+		result = (long)strcpy(s, t);
+		break;
+	case 5:
+		result = (long)strchr(t, 1);
+		break;
+	case 6:
+		result = memcmp(s, t, length);
+		break;
+	case 7:
+		result = (long)memchr(t, 1, length);
+		break;
+	}
+	return result;
+}
+
+/* The same functions, called by libc. */
+int ends_string_in_libc(const char *wild)
+{
+	char *copy = strdup(wild);
+
+	free(copy);
+	return !copy;
 }
 
 /* ---- time ---- */
@@ -346,4 +385,32 @@ void ends_allocate_and_crash(unsigned long length)
 
 	memory[0] = 1;
 	__builtin_trap();
+}
+
+/* ---- callbacks ---- */
+
+long ends_call(long (*function)(void *), void *data)
+{
+	return function(data) + 1;
+}
+
+/* Writes after the callback, which is a violation if @p was not granted. */
+long ends_call_then_write(long (*function)(void *), void *data, volatile unsigned char *p)
+{
+	long result = function(data);
+
+	p[0] = 1;
+	return result + 1;
+}
+
+void ends_sort(void *base, unsigned long count, int (*compare)(const void *, const void *))
+{
+	qsort(base, count, sizeof(int), compare);
+}
+
+/* Until @flag, in memory that anybody may touch. */
+void ends_wait_for(volatile int *flag)
+{
+	while (!*flag)
+		;
 }

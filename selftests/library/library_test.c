@@ -418,7 +418,7 @@ TEST_F(library, symbols)
 	EXPECT_EQ(FFG_E_NO_SYMBOL, ffg_error());
 	EXPECT_EQ(NULL, ffg_domain_open(self->context, "libdoesnotexist.so.9", 0));
 	EXPECT_EQ(FFG_E_NO_LIBRARY, ffg_error());
-	EXPECT_EQ(NULL, ffg_domain_open(self->context, "libforms.so", 1));
+	EXPECT_EQ(NULL, ffg_domain_open(self->context, "libforms.so", 0x100));
 	EXPECT_EQ(FFG_E_INVAL, ffg_error());
 }
 

@@ -12,6 +12,10 @@
 
 #include "recovery.h"
 
+/* The debug kernels take ten times as long. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT 150
+
 typedef void (*void_fn)(void);
 typedef long (*long_fn)(void);
 typedef void (*sleep_fn)(unsigned int);

@@ -13,6 +13,10 @@
 
 #include "recovery.h"
 
+/* The debug kernels take ten times as long. */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT 150
+
 typedef long (*write_fn)(unsigned char *, long, int);
 typedef long (*read_fn)(const unsigned char *, long);
 typedef void (*void_fn)(void);
@@ -276,6 +280,40 @@ TEST_F(recovery, stack_overflow)
 		EXPECT_STREQ(v->frame[0].symbol, "ends_recurse");
 		EXPECT_STREQ(v->frame[FFG_BACKTRACE_MAX - 1].symbol, "ends_recurse");
 	}
+}
+
+/* memcpy() and its like hold no lock: any length, to or from what is closed. */
+TEST_F(recovery, string_functions)
+{
+	static const unsigned long lengths[] = {
+		1, 2, 3, 4, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257,
+		511, 512, 600, 1000, 2048, 4096, 5000, 65536, 1 << 20,
+	};
+	struct recovery *r = &self->r;
+	struct ffg_call *call = recovery_call(r, "ends_string", "i(ippi)");
+	long (*string)(int, void *, const void *, unsigned long) = ffg_call_entry(call);
+	unsigned char *closed = recovery_object(r, 1 << 20), *open = malloc(1 << 20);
+	int first = 0;
+
+	memset(open, 'a', 1 << 20);
+	open[(1 << 20) - 1] = '\0';
+	for (int which = 0; which < 8; which++) {
+		for (unsigned int n = 0; n < sizeof(lengths) / sizeof(lengths[0]); n++) {
+			int failed;
+
+			/* To something closed, from something closed. */
+			string(which, closed, which == 3 || which == 5 || which == 7 ? closed :
+			       open, lengths[n]);
+			failed = ffg_call_error(call) != FFG_E_VIOLATION;
+			if (which != 2) {
+				string(which, open, closed, lengths[n]);
+				failed |= ffg_call_error(call) != FFG_E_VIOLATION;
+			}
+			if (failed && !first++)
+				TH_LOG("function %d, %lu bytes", which, lengths[n]);
+		}
+	}
+	EXPECT_EQ(first, 0);
 }
 
 /* ---- exit and abort ---- */
