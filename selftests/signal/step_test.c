@@ -324,20 +324,20 @@ static void stepping(struct __test_metadata *_metadata, struct step_case step_ca
 	waitpid(pid, &status, 0);
 }
 
-#define STEP(name, depth, ...)							\
+#define STEP_TEST(name, depth, ...)						\
 	TEST(name)								\
 	{									\
 		stepping(_metadata, (struct step_case){ __VA_ARGS__ }, depth);	\
 	}
 
-STEP(every_instruction_of_a_call, 0, PLAIN, 0, false)
-STEP(every_instruction_on_an_alternate_stack, 0, PLAIN, SA_ONSTACK, false)
-STEP(every_instruction_of_a_memory_return, 0, MEMORY, 0, false)
-STEP(every_instruction_with_two_signals, 0, PLAIN, 0, true)
-STEP(every_instruction_with_two_signals_on_an_alternate_stack, 0, PLAIN, SA_ONSTACK, true)
-STEP(every_instruction_of_a_callback, 0, CALLBACK, 0, false)
-STEP(every_instruction_of_a_callback_on_an_alternate_stack, 0, CALLBACK, SA_ONSTACK, false)
-STEP(every_instruction_of_the_thunk, 72, PLAIN, 0, false)
-STEP(every_instruction_of_the_thunk_on_an_alternate_stack, 72, PLAIN, SA_ONSTACK, false)
+STEP_TEST(every_instruction_of_a_call, 0, PLAIN, 0, false)
+STEP_TEST(every_instruction_on_an_alternate_stack, 0, PLAIN, SA_ONSTACK, false)
+STEP_TEST(every_instruction_of_a_memory_return, 0, MEMORY, 0, false)
+STEP_TEST(every_instruction_with_two_signals, 0, PLAIN, 0, true)
+STEP_TEST(every_instruction_with_two_signals_on_an_alternate_stack, 0, PLAIN, SA_ONSTACK, true)
+STEP_TEST(every_instruction_of_a_callback, 0, CALLBACK, 0, false)
+STEP_TEST(every_instruction_of_a_callback_on_an_alternate_stack, 0, CALLBACK, SA_ONSTACK, false)
+STEP_TEST(every_instruction_of_the_thunk, 72, PLAIN, 0, false)
+STEP_TEST(every_instruction_of_the_thunk_on_an_alternate_stack, 72, PLAIN, SA_ONSTACK, false)
 
 TEST_HARNESS_MAIN
