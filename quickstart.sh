@@ -22,8 +22,8 @@ packages_demo='autoconf automake bc binutils bison busybox-static
 	util-linux xfdesktop4-data xz-utils zlib1g-dev zstd'
 # linux-source: the kselftest harness, checkpatch, the debug kernels. The
 # others are what lint and the release tarball want.
-packages_check='codespell coccinelle file g++ git libc6-dbg linux-source-6.1
-	perl python3-yaml rsync shellcheck sparse'
+packages_check='codespell coccinelle file g++ gdb git libc6-dbg linux-source-6.1
+	perl python3-yaml rsync shellcheck sparse strace'
 # The libraries that selftests/real runs behind the gate, what they read, and a
 # second language.
 packages_real='fonts-dejavu-core libexpat1-dev libharfbuzz-dev libjpeg62-turbo-dev
