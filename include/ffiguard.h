@@ -114,9 +114,23 @@ enum ffg_action {
  */
 typedef enum ffg_action (*ffg_violation_fn)(const struct ffg_violation *violation, void *data);
 
+/*
+ * What is closed to foreign code besides objects, the trusted heap and what the library keeps:
+ *
+ * FFG_CLOSE_STACKS: the stacks of attached threads.  What stays open: thread-local storage, and
+ * what shares its page with it or with the arguments of the process.  Memory of local variables can
+ * then not be lent to foreign code at all: objects only.  Handlers that bypass sigaction() of libc
+ * must run on an alternate stack.
+ *
+ * FFG_CLOSE_STATICS: .data and .bss of the executable, but the pages that hold copies of a
+ * library's data (stdout, environ).  FFG_E_INVAL if libffiguard is linked into it as an archive.
+ */
+#define FFG_CLOSE_STACKS	(1ULL << 0)
+#define FFG_CLOSE_STATICS	(1ULL << 1)
+
 struct ffg_options {
 	size_t size;			/* sizeof(struct ffg_options) */
-	uint64_t flags;			/* must be 0 */
+	uint64_t flags;			/* FFG_CLOSE_*, or 0 */
 	uint64_t arena_size;		/* bytes of address space; 0: default */
 	size_t stack_size;		/* foreign stack of a thread, 64 KiB to 1 GiB; 0: 1 MiB */
 	unsigned int slots;		/* keys for objects, 1 to 14; 0: all that are free */
@@ -190,6 +204,29 @@ typedef void (*ffg_region_fn)(const struct ffg_region *region, void *data);
 FFG_API int ffg_context_regions(struct ffg_context *context, ffg_region_fn function, void *data);
 /** ffg_context_describe() - the same as text, one line each, written to the descriptor @fd. */
 FFG_API int ffg_context_describe(struct ffg_context *context, int fd);
+
+/**
+ * ffg_library_close() - close .data and .bss of a library of trusted code
+ * @library: name or path of a library that is loaded, as the dynamic linker lists it
+ *
+ * Whoever needs them in foreign mode gets a violation: never close libc, the dynamic linker, or what
+ * foreign libraries use.  Errors: FFG_E_NO_LIBRARY, FFG_E_LIMIT (1024 ranges), FFG_E_INVAL.
+ */
+FFG_API int ffg_library_close(struct ffg_context *context, const char *library);
+/**
+ * ffg_memory_close() - close memory of the program's own, until the context closes
+ *
+ * The whole pages of [address, address + length), which must be private, readable and writable, and
+ * be opened with ffg_memory_open() before they are unmapped.  Errors: FFG_E_INVAL (no whole page),
+ * FFG_E_LIMIT (1024 ranges), FFG_E_SYSTEM.
+ */
+FFG_API int ffg_memory_close(struct ffg_context *context, const void *address, size_t length);
+/**
+ * ffg_memory_open() - open what was closed of [address, address + length), in whole pages
+ *
+ * Of stacks, static data, and ffg_memory_close(); the heap and objects stay closed.
+ */
+FFG_API int ffg_memory_open(struct ffg_context *context, const void *address, size_t length);
 
 /* ---- trusted heap ---- */
 

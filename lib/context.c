@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "closed.h"
 #include "gate.h"
 #include "heap.h"
 
@@ -45,6 +46,7 @@ static void become_child(struct ffg_context *context)
 	if (context->forked)
 		return;
 	ffg_wrpkru(ffg_rdpkru() & ~context->ours);
+	ffg_closed_release();
 	ffg_signal_fork();
 	ffg_domain_fork(context);
 	ffg_thread_fork();
@@ -275,7 +277,7 @@ static int check_options(const struct ffg_options *given, struct ffg_options *op
 					given->size, sizeof(*options));
 		*options = *given;
 	}
-	if (options->flags)
+	if (options->flags & ~(FFG_CLOSE_STACKS | FFG_CLOSE_STATICS))
 		return ffg_fail(FFG_E_INVAL, "unknown flags in ffg_options");
 	if (options->slots > 14 || options->keys_left > 15)
 		return ffg_fail(FFG_E_INVAL, "ffg_options: at most 14 slots, 15 keys left");
@@ -289,6 +291,7 @@ static int check_options(const struct ffg_options *given, struct ffg_options *op
 
 static void release(struct ffg_context *context)
 {
+	ffg_closed_release();
 	ffg_heap_close();
 	unmap_all(context);
 	if (context->fd >= 0)
@@ -339,12 +342,14 @@ static struct ffg_context *open_locked(const struct ffg_options *options)
 	context->fd = -1;
 	context->pid = getpid();
 	context->stack_size = options->stack_size;
+	context->flags = options->flags;
 	context->violation = options->violation;
 	context->violation_data = options->violation_data;
 	pthread_mutex_init(&context->lock, NULL);
 	*inherited = 1;
 	if (!open_device(context, options) && !take_keys(context, options) &&
 	    !donate_keys(context) && !map_all(context) && !ffg_heap_open(context) &&
+	    !ffg_closed_open(context) &&
 	    !start(context))
 		return context;
 	release(context);

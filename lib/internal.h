@@ -82,6 +82,7 @@ struct ffg_context {
 	unsigned int slots;
 	uint32_t ours;			/* PKRU bits of all keys of the context */
 	uint64_t features;
+	uint64_t flags;			/* of struct ffg_options */
 	char *arena;
 	size_t arena_size;
 	struct ffg_line *lines;		/* keyed SAFE */

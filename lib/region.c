@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "callback.h"
+#include "closed.h"
 #include "gate.h"
 #include "heap.h"
 #include "region.h"
@@ -33,6 +34,7 @@ static const struct {
 	bool handler;
 } parts[] = {
 	{ ffg_heap_regions, true },
+	{ ffg_closed_regions, true },
 	{ arena_regions, false },	/* the module judges faults there */
 	{ control_regions, false },
 	{ gate_regions, true },

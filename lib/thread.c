@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "closed.h"
 #include "gate.h"
 #include "heap.h"
 #include "region.h"
@@ -109,6 +110,7 @@ static void release(struct ffg_thread *thread)
 {
 	__atomic_store_n(thread->line_slot, &ffg_gate_page.constants.nobody, __ATOMIC_RELEASE);
 	unlink_thread(thread);
+	ffg_closed_thread_end(thread);
 	thread->context = NULL;
 	thread->line = NULL;
 	thread->line_ro = NULL;
@@ -205,6 +207,10 @@ int ffg_thread_attach(struct ffg_context *context)
 	error = ffg_heap_attach();
 	if (error)
 		goto no_heap;
+	thread->id = ffg_sys_tid();
+	error = ffg_closed_thread(context, thread);
+	if (error)
+		goto no_heap;
 	thread->line = &context->lines[index];
 	thread->line_ro = &context->lines_ro[index];
 	thread->line->fpkru = FFG_LINE_IDLE;
@@ -217,7 +223,6 @@ int ffg_thread_attach(struct ffg_context *context)
 	ffg_signal_altstack();
 	thread->domain = NULL;
 	thread->what = NULL;
-	thread->id = ffg_sys_tid();
 	thread->recovery.call = NULL;
 	thread->watch.since = 0;
 	thread->watch.sent = 0;

@@ -170,12 +170,12 @@ static void fill_origin(struct ffg_violation *v, const struct ffg_context *conte
 {
 	struct ffg_domain *domain;
 
-	fill_place(v, frame->uc_mcontext.gregs[REG_RIP], NULL);
-	if (!v->forked) {
-		/* It is ours: the call record, and the callback, need the keys. */
+	/* It is ours: the stack, the call record, and the callback, need the keys. */
+	if (!v->forked)
 		ffg_wrpkru(ffg_rdpkru() & ~context->ours);
+	fill_place(v, frame->uc_mcontext.gregs[REG_RIP], NULL);
+	if (!v->forked)
 		v->function = ffg_gate_running(&domain);
-	}
 }
 
 void ffg_violation_trace(struct ffg_violation *v, const greg_t *registers, bool stack)

@@ -210,3 +210,20 @@ int call_read(const volatile unsigned char *p)
 {
 	return *p;
 }
+
+static void *thread_five(void *data)
+{
+	(void)data;
+	return (void *)5;
+}
+
+long call_thread(void)
+{
+	pthread_t id;
+	void *result;
+
+	if (pthread_create(&id, NULL, thread_five, NULL))
+		return -1;
+	pthread_join(id, &result);
+	return (long)result;
+}
