@@ -24,6 +24,7 @@ static const struct {
 	{ "objects", part_objects, 1 },
 	{ "evictions", part_evictions, 1 },
 	{ "heap", part_heap, 1 },
+	{ "recovery", part_recovery, 1 },
 	{ "peers", part_peers, 1 },
 	{ "png", part_png, 1 },
 };

@@ -90,6 +90,7 @@ void part_call_costs(void);	/* calls.c: entries and WRPKRU from outside */
 void part_objects(void);	/* objects.c: grants, evictions, by ioctl */
 void part_evictions(void);	/* calls.c: by a call */
 void part_heap(void);		/* heap.c */
+void part_recovery(void);	/* recovery.c */
 void part_peers(void);		/* peers.c */
 void part_png(void);		/* picture.c */
 

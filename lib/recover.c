@@ -225,7 +225,7 @@ static bool in_call(struct interrupted *at, const struct ffg_context *context, u
 	at->pkru = ffg_sys_frame_pkru(frame);
 	if (!at->thread || !at->pkru || context->forked ||
 	    at->thread->line_ro->tpkru == FFG_LINE_IDLE ||
-	    !(*at->pkru & FFG_PKRU_AD(context->safe)) || context->pid != getpid())
+	    !(*at->pkru & FFG_PKRU_AD(context->safe)))
 		return false;
 	offset = at->thread->line_ro->record - (uintptr_t)context->records;
 	if (offset >= context->records_size || offset % sizeof(*record))
@@ -324,6 +324,11 @@ static bool recover_from(struct ffg_violation *v, const struct ffg_context *cont
 
 	if (!__atomic_load_n(&active, __ATOMIC_ACQUIRE) || !in_call(&at, context, frame, &closed))
 		return false;
+	/* A child of vfork() has this thread's state; for what the module judges it was asked. */
+	if (v->reason >= FFG_REASON_STACK && context->pid != getpid()) {
+		ffg_wrpkru(closed);
+		return false;
+	}
 	v->unrecovered = obstacle(&at, frame, from);
 	if (v->unrecovered && !FFG_MUTANT(RECOVER_LIBC)) {
 		ffg_wrpkru(closed);
