@@ -80,6 +80,12 @@ LABEL(ffg_signal_known):
 	mov	L_FSP(%rbx), %r12
 	mov	%r12, %r8
 #if !FFG_MUTANT(SIGNAL_STACK)
+	/* A thunk below may have its frame there still, which it has not copied yet. */
+	mov	FRAME_RSP(%rsp), %rcx
+	mov	%rcx, %rax
+	sub	L_LOW(%rbx), %rax
+	cmp	ffg_signal_page+S_STACK(%rip), %rax
+	cmovb	%rcx, %r11
 	mov	%r11, %rcx
 	sub	L_LOW(%rbx), %rcx
 	cmp	ffg_signal_page+S_STACK(%rip), %rcx
