@@ -288,7 +288,8 @@ static void *with_small_altstack(void *data)
 	sigaltstack(&stack, NULL);
 	worker->error[3] = ffg_thread_detach(worker->scene.context);
 	sigaltstack(NULL, &after);
-	worker->result[2] = worker->result[3] = after.ss_sp == later;
+	worker->result[2] = after.ss_sp == later;
+	worker->result[3] = !after.ss_flags;
 	return NULL;
 }
 
