@@ -320,7 +320,7 @@ static int start(struct ffg_context *context)
 	if (!error)
 		error = ffg_violation_install();
 	if (!error) {
-		ffg_signal_take();
+		ffg_signal_take(context->flags & FFG_CLOSE_STACKS);
 		return 0;
 	}
 	ffg_call_close(context);

@@ -354,7 +354,7 @@ void ffg_jump_back(sigjmp_buf buffer) __attribute__((noreturn));
 int ffg_signal_setup(const struct ffg_context *context);
 void ffg_signal_cleanup(void);
 /* From now on handlers of trusted code have its rights, those that are registered already, too. */
-void ffg_signal_take(void);
+void ffg_signal_take(bool closed_stacks);
 /* In a forked child. */
 void ffg_signal_fork(void);
 /* The thread attaches: its alternate stack, if any, is disarmed while a handler runs. */

@@ -18,6 +18,7 @@
 
 #include "chain.h"
 #include "interpose.h"
+#include "mutant.h"
 #include "signal_thunk.h"
 
 #define INTERPOSED __attribute__((visibility("default"), weak))
@@ -37,6 +38,8 @@ extern __sighandler_t ssignal(int signal, __sighandler_t handler);
 static char writer;
 static bool taken;
 static bool with_info[SIGNALS];		/* SA_SIGINFO was among the program's flags */
+static bool no_defer[SIGNALS];		/* SA_NODEFER was */
+static sigset_t masks[SIGNALS];		/* sa_mask of the program */
 static bool interrupts[SIGNALS];	/* siginterrupt() */
 
 static void writer_lock(sigset_t *mask)
@@ -53,6 +56,35 @@ static void writer_unlock(const sigset_t *mask)
 {
 	__atomic_clear(&writer, __ATOMIC_RELEASE);
 	pthread_sigmask(SIG_SETMASK, mask, NULL);
+}
+
+/*
+ * With closed stacks a handler begins on a stack that it cannot touch yet: the kernel of 6.1 cannot
+ * put the frame of another signal there.  So every signal is blocked until the thunk has opened its
+ * rights.  Set once, with the first context that closes stacks.
+ */
+static bool blocking;
+
+static void block_until_open(struct sigaction *thunk)
+{
+	static const int faults[] = { SIGSEGV, SIGILL, SIGBUS, SIGFPE, SIGTRAP, SIGABRT };
+
+	sigfillset(&thunk->sa_mask);
+	for (unsigned int i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		sigdelset(&thunk->sa_mask, faults[i]);
+}
+
+void ffg_signal_unblock(int signal, const ucontext_t *context)
+{
+	sigset_t mask = context->uc_sigmask;
+
+	if (!__atomic_load_n(&blocking, __ATOMIC_ACQUIRE))
+		return;
+	/* What the kernel would have set. */
+	sigorset(&mask, &context->uc_sigmask, &masks[signal]);
+	if (!no_defer[signal])
+		sigaddset(&mask, signal);
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, 8);
 }
 
 static bool is_function(const struct sigaction *action)
@@ -86,6 +118,7 @@ static void translate(int signal, struct sigaction *action)
 	if (!is_thunk(action))
 		return;
 	action->sa_sigaction = ffg_signal_handler(signal);
+	action->sa_mask = masks[signal];
 	if (!with_info[signal])
 		action->sa_flags &= ~SA_SIGINFO;
 }
@@ -101,6 +134,10 @@ static int put(int signal, const struct sigaction *action)
 	if (is_thunk(action))			/* siginterrupt(), and who asked the kernel */
 		return ffg_interpose_sigaction(signal, action, NULL);
 	with_info[signal] = action->sa_flags & SA_SIGINFO;
+	no_defer[signal] = action->sa_flags & SA_NODEFER;
+	masks[signal] = action->sa_mask;
+	if (blocking && !FFG_MUTANT(SIGNAL_BLOCK))
+		block_until_open(&thunk);
 	ffg_signal_handler_set(signal, action->sa_sigaction);
 	thunk.sa_sigaction = ffg_signal_thunk;
 	thunk.sa_flags |= SA_SIGINFO;
@@ -141,25 +178,37 @@ static int change(int signal, const struct sigaction *action, struct sigaction *
 	error = ffg_interpose_sigaction(signal, NULL, &before);
 	if (!error)
 		translate(signal, &before);
-	if (!error && action)
-		error = is_trusted(signal, &copy) ? put(signal, &copy) :
-			ffg_interpose_sigaction(signal, &copy, NULL);
+	if (!error && action && is_trusted(signal, &copy)) {
+		error = put(signal, &copy);
+	} else if (!error && action) {
+		/* It runs with all keys closed: not on a stack that is. */
+		if (blocking && is_function(&copy))
+			copy.sa_flags |= SA_ONSTACK;
+		error = ffg_interpose_sigaction(signal, &copy, NULL);
+	}
 	writer_unlock(&mask);
 	if (!error && old)
 		*old = before;
 	return error;
 }
 
-void ffg_signal_take(void)
+void ffg_signal_take(bool closed_stacks)
 {
 	struct sigaction action;
 	sigset_t mask;
+	bool again;
 
 	writer_lock(&mask);
-	for (int signal = 1; signal < SIGNALS; signal++)
-		if (!ffg_chain_has(signal) && !ffg_interpose_sigaction(signal, NULL, &action) &&
-		    is_function(&action) && !is_thunk(&action))
-			put(signal, &action);
+	again = closed_stacks && !blocking;
+	if (again)
+		__atomic_store_n(&blocking, true, __ATOMIC_RELEASE);
+	for (int signal = 1; signal < SIGNALS; signal++) {
+		if (ffg_chain_has(signal) || ffg_interpose_sigaction(signal, NULL, &action) ||
+		    !is_function(&action) || (is_thunk(&action) && !again))
+			continue;
+		translate(signal, &action);
+		put(signal, &action);
+	}
 	__atomic_store_n(&taken, true, __ATOMIC_RELEASE);
 	writer_unlock(&mask);
 }

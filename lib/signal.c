@@ -348,6 +348,7 @@ void ffg_signal_plain(int signal, siginfo_t *info, void *ucontext)
 {
 	ffg_signal_fn function = ffg_signal_handler(signal);
 
+	ffg_signal_unblock(signal, ucontext);
 	if (function)
 		function(signal, info, ucontext);
 }
@@ -381,6 +382,7 @@ void ffg_signal_run(int signal, struct ffg_signal_frame *frame, struct ffg_line 
 	/* Not in a handler of foreign code or of the library, which have less. */
 	foreign = busy && !((pkru ^ line->fpkru) & ours);
 	nest_begin(&nest, line, fsp, context_of(frame), can_nest(context_of(frame), line));
+	ffg_signal_unblock(signal, context_of(frame));
 	function(signal, &frame->info, context_of(frame));
 	nest_end(&nest, line, foreign);
 	/* The program may change its frame, but not the rights to what is ours. */

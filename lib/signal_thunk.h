@@ -52,6 +52,7 @@
 #ifndef __ASSEMBLER__
 
 #include <signal.h>
+#include <ucontext.h>
 
 #pragma GCC visibility push(hidden)
 
@@ -116,6 +117,8 @@ ffg_signal_fn ffg_signal_handler(int signal);
 void ffg_signal_handler_set(int signal, ffg_signal_fn function);
 /* Where frames of handlers return to. */
 void ffg_signal_restorer_set(uintptr_t address);
+/* sigaction.c: before a handler runs, the signals are blocked that the program wants to be. */
+void ffg_signal_unblock(int signal, const ucontext_t *context);
 /*
  * Call a trusted handler from within one of the library's own, which the kernel started with all
  * keys closed.

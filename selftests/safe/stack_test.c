@@ -251,6 +251,74 @@ TEST(signal_handlers)
 	EXPECT_EQ(100, alarms);
 }
 
+/* ---- signals that come together: each begins on a stack that the one before cannot touch ---- */
+
+static volatile sig_atomic_t came[3], nested, deferred;
+
+static void on_one(int number)
+{
+	volatile unsigned char local[512];
+
+	local[0] = 1;
+	came[number == SIGALRM ? 0 : number == SIGUSR1 ? 1 : 2] += local[0];
+	if (number != SIGUSR1)
+		return;
+	/* In its sa_mask, and not. */
+	raise(SIGUSR2);
+	deferred += came[2] == 0;
+	raise(SIGALRM);
+	nested += came[0] == 2;
+}
+
+TEST(signals_that_come_together)
+{
+	struct scene scene = closed_scene("callers");
+	long (*entry)(void) = (long (*)(void))scene_entry(&scene, "call_pkru", "i()", NULL, 0, 0);
+	struct sigaction action = { .sa_handler = on_one }, old;
+	sigset_t three, before;
+
+	sigemptyset(&three);
+	sigaddset(&three, SIGALRM);
+	sigaddset(&three, SIGUSR1);
+	sigaddset(&three, SIGUSR2);
+	sigaction(SIGALRM, &action, NULL);
+	sigaction(SIGUSR2, &action, NULL);
+	sigaddset(&action.sa_mask, SIGUSR2);
+	sigaction(SIGUSR1, &action, NULL);
+	ASSERT_EQ(0, sigaction(SIGUSR1, NULL, &old));
+	EXPECT_EQ(1, sigismember(&old.sa_mask, SIGUSR2));
+	EXPECT_EQ(0, sigismember(&old.sa_mask, SIGALRM));
+	for (int round = 0; round < 100; round++) {
+		came[0] = came[1] = came[2] = 0;
+		sigprocmask(SIG_BLOCK, &three, &before);
+		raise(SIGALRM);
+		raise(SIGUSR1);
+		sigprocmask(SIG_SETMASK, &before, NULL);
+		entry();
+		ASSERT_EQ(2, came[0]);
+		ASSERT_EQ(1, came[1]);
+		ASSERT_EQ(1, came[2]);
+	}
+	EXPECT_EQ(100, deferred);
+	EXPECT_EQ(100, nested);
+	/* And all of them at once. */
+	action.sa_handler = on_alarm;
+	sigaction(SIGALRM, &action, NULL);
+	sigaction(SIGUSR1, &action, NULL);
+	sigaction(SIGUSR2, &action, NULL);
+	alarms = 0;
+	for (int round = 0; round < 100; round++) {
+		sigprocmask(SIG_BLOCK, &three, &before);
+		raise(SIGALRM);
+		raise(SIGUSR1);
+		raise(SIGUSR2);
+		sigprocmask(SIG_SETMASK, &before, NULL);
+	}
+	EXPECT_EQ(300, alarms);
+	sigprocmask(SIG_BLOCK, NULL, &before);
+	EXPECT_EQ(0, sigismember(&before, SIGUSR1));
+}
+
 static void *nothing(void *argument)
 {
 	SCENE_CHECK(!ffg_thread_attach(argument));
