@@ -209,8 +209,8 @@ FFG_API int ffg_context_describe(struct ffg_context *context, int fd);
  * ffg_library_close() - close .data and .bss of a library of trusted code
  * @library: name or path of a library that is loaded, as the dynamic linker lists it
  *
- * Whoever needs them in foreign mode gets a violation: never close libc, the dynamic linker, or what
- * foreign libraries use.  Errors: FFG_E_NO_LIBRARY, FFG_E_LIMIT (1024 ranges), FFG_E_INVAL.
+ * Whoever needs them in foreign mode gets a violation: never close libc, the dynamic linker, or
+ * what foreign libraries use.  Errors: FFG_E_NO_LIBRARY, FFG_E_LIMIT (1024 ranges), FFG_E_INVAL.
  */
 FFG_API int ffg_library_close(struct ffg_context *context, const char *library);
 /**

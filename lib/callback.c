@@ -257,7 +257,7 @@ const char *ffg_callback_explain(uintptr_t ip)
 	for (unsigned int n = 0; n < sizeof(stops) / sizeof(stops[0]); n++)
 		if (ip == (uintptr_t)stops[n].stop)
 			return stops[n].meaning;
-	return "on the way of a callback: a thread that is in no guarded call, a jump into it, or the foreign stack is used up";
+	return "on the way of a callback: a thread that is in no guarded call, a jump, or no stack";
 }
 
 /* ---- context ---- */

@@ -17,7 +17,7 @@
 #define GUARD	(256UL << 10)
 #define ABOVE	(GATE_STACK_WORDS_MAX * 8UL + 4096)
 
-_Static_assert(GUARD > GATE_RETURN_MAX + GATE_STACK_WORDS_MAX * 8UL + 8192, "guard");
+_Static_assert(GATE_RETURN_MAX + GATE_STACK_WORDS_MAX * 8UL + 8192 < GUARD, "guard");
 
 size_t ffg_stack_usable(size_t size)
 {

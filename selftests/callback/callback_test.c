@@ -263,8 +263,8 @@ TEST_F(callback, runs_on_the_trusted_stack)
 static long leaves_secrets(long a, void *data)
 {
 	(void)data;
-	__asm__ volatile("mov $0x5ec2e7, %%ecx; mov %%rcx, %%rsi; mov %%rcx, %%rdi; mov %%rcx, %%r8\n"
-			 "mov %%rcx, %%r9; mov %%rcx, %%r10; mov %%rcx, %%r11\n"
+	__asm__ volatile("mov $0x5ec2e7, %%ecx; mov %%rcx, %%rsi; mov %%rcx, %%rdi\n"
+			 "mov %%rcx, %%r8; mov %%rcx, %%r9; mov %%rcx, %%r10; mov %%rcx, %%r11\n"
 			 "vmovq %%rcx, %%xmm2; vmovq %%rcx, %%xmm3; vmovq %%rcx, %%xmm4\n"
 			 "vmovq %%rcx, %%xmm15\n"
 			 ::: "rcx", "rsi", "rdi", "r8", "r9", "r10", "r11", "xmm2", "xmm3", "xmm4",
@@ -678,7 +678,8 @@ TEST_F(ending, cleanup_runs_with_trusted_rights)
 		pthread_t thread;
 		void *result;
 
-		cleaned = there = 0;
+		cleaned = 0;
+		there = 0;
 		*self->ender.object = 0;
 		ASSERT_EQ(0, pthread_create(&thread, NULL, ends, &self->ender));
 		if (variant->how == CANCEL_FOREIGN) {

@@ -101,7 +101,8 @@ static void body(const void *argument)
 		break;
 	case RANGE:
 	case REOPENED:
-		target = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		target = mmap(NULL, 8192, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (attack->closed)
 			SCENE_CHECK(!ffg_memory_close(scene.context, target, 8192));
 		if (attack->what == REOPENED)
@@ -289,7 +290,7 @@ TEST(signals_that_come_together)
 	EXPECT_EQ(1, sigismember(&old.sa_mask, SIGUSR2));
 	EXPECT_EQ(0, sigismember(&old.sa_mask, SIGALRM));
 	for (int round = 0; round < 100; round++) {
-		came[0] = came[1] = came[2] = 0;
+		memset((void *)came, 0, sizeof(came));
 		sigprocmask(SIG_BLOCK, &three, &before);
 		raise(SIGALRM);
 		raise(SIGUSR1);
