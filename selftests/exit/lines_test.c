@@ -76,16 +76,48 @@ static unsigned int crowd_grow(struct crowd *crowd, unsigned int count, pthread_
 	return started;
 }
 
+/* How many threads the machine may have goes by its memory: for a small one too few. */
+#define THREADS_MAX "/proc/sys/kernel/threads-max"
+#define THREADS_WANTED (2 * FFG_LINES_MAX)
+
+static unsigned int threads_max(void)
+{
+	FILE *file = fopen(THREADS_MAX, "r");
+	unsigned int max = 0;
+
+	if (file && fscanf(file, "%u", &max) != 1)
+		max = 0;
+	if (file)
+		fclose(file);
+	return max;
+}
+
+static bool threads_max_set(unsigned int max)
+{
+	FILE *file = fopen(THREADS_MAX, "w");
+
+	if (!file)
+		return false;
+	fprintf(file, "%u\n", max);
+	return !fclose(file);
+}
+
 FIXTURE(lines)
 {
+	unsigned int threads_max;
 };
 
 FIXTURE_SETUP(lines)
 {
+	self->threads_max = threads_max();
+	if (self->threads_max < THREADS_WANTED)
+		ASSERT_TRUE(threads_max_set(THREADS_WANTED)) TH_LOG(THREADS_MAX);
 }
 
 FIXTURE_TEARDOWN(lines)
 {
+	if (self->threads_max < THREADS_WANTED)
+		EXPECT_TRUE(threads_max_set(self->threads_max));
 }
 
 TEST_F_TIMEOUT(lines, all_in_use, 300)

@@ -52,7 +52,7 @@ TEST(options)
 
 	EXPECT_EQ(NULL, ffg_context_open(&options));
 	EXPECT_EQ(FFG_E_INVAL, ffg_error());
-	EXPECT_EQ(FFG_E_INVAL, open_error((struct ffg_options){ .flags = 1 }));
+	EXPECT_EQ(FFG_E_INVAL, open_error((struct ffg_options){ .flags = 1 << 2 }));
 	EXPECT_EQ(FFG_E_INVAL, open_error((struct ffg_options){ .slots = 15 }));
 	EXPECT_EQ(FFG_E_INVAL, open_error((struct ffg_options){ .keys_left = 16 }));
 	EXPECT_EQ(FFG_E_INVAL, open_error((struct ffg_options){ .stack_size = 100 }));
