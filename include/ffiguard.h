@@ -120,7 +120,9 @@ typedef enum ffg_action (*ffg_violation_fn)(const struct ffg_violation *violatio
  * FFG_CLOSE_STACKS: the stacks of attached threads.  What stays open: thread-local storage, and
  * what shares its page with it or with the arguments of the process.  Memory of local variables can
  * then not be lent to foreign code at all: objects only.  Handlers that bypass sigaction() of libc
- * must run on an alternate stack.
+ * must run on an alternate stack; that goes for libc's own, too: pthread_cancel(), and setuid() and
+ * its like in a process of several threads, end the process, and so does foreign code that ends its
+ * thread.
  *
  * FFG_CLOSE_STATICS: .data and .bss of the executable, but the pages that hold copies of a
  * library's data (stdout, environ).  FFG_E_INVAL if libffiguard is linked into it as an archive.

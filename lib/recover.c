@@ -232,6 +232,11 @@ static bool in_call(struct interrupted *at, const struct ffg_context *context, u
 		return false;
 	ffg_wrpkru(*closed & ~context->ours);
 	record = (const struct ffg_record *)((uintptr_t)context->records + offset);
+	/* The call may have been reset meanwhile, and its index given to another. */
+	if (record->serial != at->thread->line_ro->serial) {
+		ffg_wrpkru(*closed);
+		return false;
+	}
 	at->call = (struct ffg_call *)(uintptr_t)record->user[(R_CALL - R_USER) / 8];
 	at->domain = at->thread->what ? at->thread->domain : at->call->domain;
 	if (at->domain && at->domain->policy == FFG_POLICY_RECOVER)

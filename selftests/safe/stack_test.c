@@ -6,6 +6,7 @@
  */
 #include <alloca.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -250,6 +251,93 @@ TEST(signal_handlers)
 		entry();
 	}
 	EXPECT_EQ(100, alarms);
+}
+
+/* ---- ways out of a call, onto a stack that is closed ---- */
+
+TEST(recovery)
+{
+	struct scene scene = closed_scene(NULL);
+	volatile unsigned char local[64];
+	struct ffg_call *call;
+
+	scene.domain = ffg_domain_open(scene.context, scene_path("shapes"), FFG_POLICY_RECOVER);
+	ASSERT_NE(NULL, scene.domain);
+	call = scene_call(&scene, "shape_write1", "v(pii)");
+	for (int round = 0; round < 100; round++) {
+		local[0] = (unsigned char)round;
+		((void (*)(volatile unsigned char *, long, int))ffg_call_entry(call))(local, 0, 99);
+		ASSERT_EQ(FFG_E_VIOLATION, ffg_call_error(call));
+		ASSERT_EQ(round, local[0]);
+	}
+}
+
+static jmp_buf outside;
+
+static long jumps_out(long value, void *unused)
+{
+	(void)unused;
+	longjmp(outside, (int)value);
+}
+
+TEST(jump_out_of_a_callback)
+{
+	struct scene scene = closed_scene("callers");
+	long (*entry)(void *, long, void *) = (long (*)(void *, long, void *))
+		scene_entry(&scene, "call_long", "i(pip)", NULL, 0, 0);
+	struct ffg_callback *callback =
+		ffg_callback_new(scene.domain, (void *)jumps_out, "i(ip)");
+	static volatile int rounds;
+
+	ASSERT_NE(NULL, callback);
+	for (rounds = 0; rounds < 100; rounds++) {
+		int code = setjmp(outside);
+
+		if (!code)
+			entry(ffg_callback_entry(callback), 5, NULL);
+		ASSERT_EQ(5, code);
+	}
+}
+
+/* libc would look for cleanup handlers on the stack: the thread is stopped, not let through. */
+static void cleanup(void *unused)
+{
+	(void)unused;
+}
+
+static __attribute__((noinline)) void calls_with_cleanup(void (*entry)(void))
+{
+	pthread_cleanup_push(cleanup, NULL);
+	entry();
+	pthread_cleanup_pop(0);
+}
+
+static void *exits_thread(void *argument)
+{
+	struct scene *scene = argument;
+
+	SCENE_CHECK(!ffg_thread_attach(scene->context));
+	/* Not in the page that stays open. */
+	__asm__ volatile("" : : "r"(alloca(8192)) : "memory");
+	calls_with_cleanup((void (*)(void))
+			   scene_entry(scene, "call_exit_thread", "v()", NULL, 0, 0));
+	return NULL;
+}
+
+static void body_exit_thread(const void *unused)
+{
+	struct scene scene = closed_scene("callers");
+	pthread_t thread;
+
+	(void)unused;
+	SCENE_CHECK(!pthread_create(&thread, NULL, exits_thread, &scene));
+	pthread_join(thread, NULL);
+}
+
+TEST(thread_that_ends_in_foreign_code)
+{
+	death_run(&death, body_exit_thread, NULL);
+	DEATH_EXPECT(&death, SIGSEGV, "closed memory: trusted stack");
 }
 
 /* ---- signals that come together: each begins on a stack that the one before cannot touch ---- */
