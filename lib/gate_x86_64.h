@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the assembly of the gate and of callbacks share.
+ * What the assembly of the gate, of callbacks and of signal handlers share.
  */
 #ifndef FFG_GATE_X86_64_H
 #define FFG_GATE_X86_64_H

@@ -15,13 +15,10 @@
  *     from the frame the one below is found;
  *   - L_TSP is lowered before anything is copied there, and raised when it is not needed.
  */
+#include "gate_x86_64.h"
 #include "signal_thunk.h"
 #include "mutant.h"
 
-#define WRPKRU	.byte 0x0f, 0x01, 0xef
-
-#define HIDDEN(name)	.globl name; .hidden name
-#define FUNCTION(name)	HIDDEN(name); .type name, @function; name
 #define LABEL(name)	HIDDEN(name); name
 
 	.text
@@ -208,13 +205,6 @@ LABEL(ffg_signal_end):
 	.cfi_endproc
 	.size	ffg_signal_thunk, . - ffg_signal_thunk
 
-	.macro	STOP name
-FUNCTION(\name):
-	.cfi_startproc
-	ud2
-	.cfi_endproc
-	.size	\name, . - \name
-	.endm
 	STOP	ffg_signal_stop_rights
 	STOP	ffg_signal_stop_thread
 	STOP	ffg_signal_stop_frame
