@@ -309,10 +309,6 @@ static void leave(const struct interrupted *at, ucontext_t *frame, int error)
 	greg_t *registers = frame->uc_mcontext.gregs;
 
 	*at->pkru = at->thread->line_ro->tpkru;
-	/* Without slots of others, which foreign code had not. */
-	if (FFG_MUTANT(RECOVER_PKRU))
-		*at->pkru |= at->thread->context->ours &
-			     ~FFG_PKRU_KEY(at->thread->context->safe);
 	registers[REG_RIP] = (greg_t)(uintptr_t)ffg_recover_landing;
 	registers[REG_EFL] = FLAGS_CLEAR;
 	registers[REG_RBX] = (greg_t)(uintptr_t)at->thread->line;
