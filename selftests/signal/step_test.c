@@ -210,7 +210,7 @@ static uint64_t sp_of(pid_t pid)
 	return registers.rsp;
 }
 
-/* Every instruction; every seventh on the kernels that check themselves, which take so much longer. */
+/* Every instruction; every seventh on kernels that check themselves, which take much longer. */
 static long stride(void)
 {
 	const char *kernel = getenv("FFG_KERNEL");
