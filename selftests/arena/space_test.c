@@ -280,7 +280,7 @@ TEST_F_TIMEOUT(space, cost_stays_flat, 900)
 	       first.stats.tables, last.stats.tables);
 	EXPECT_LT(0, first.tables);
 	EXPECT_LT(0, first.slab);
-	/* Of the tables that the module allows for, chance may touch a few late; a leak is megabytes. */
+	/* Of the tables that the module allows for, chance may touch a few late. */
 	EXPECT_LE(last.tables, first.tables + 64);
 	EXPECT_LE(last.all_tables, first.all_tables + 256);
 	/* A byte for each of a million cycles would be seen. */
