@@ -333,6 +333,13 @@ void ends_sleep(unsigned int milliseconds)
 	usleep(milliseconds * 1000);
 }
 
+/* Busy in its own code, all the time. */
+void ends_work(unsigned int rounds)
+{
+	for (volatile unsigned int i = 0; i < rounds; i++)
+		;
+}
+
 /* ---- jumps and threads ---- */
 
 void ends_jump(const char *to, void *line, void *rbx)

@@ -56,7 +56,9 @@ static void underrun(struct real *real)
 {
 	char *text = real_alloc(real, 10);
 
-	REAL(real, memset, "p(pii)", OUT(text, 10))(real->guarded ? text - 1 : text, 'x', 10);
+	/* Another byte than the poison has. */
+	REAL(real, memset, "p(pii)", OUT(text, 10))(real->guarded ? text - 1 : text,
+						    real->guarded ? text[-1] ^ 1 : 'x', 10);
 	real_number(real, "done", 1);
 	real_free(real, text);
 }

@@ -401,7 +401,7 @@ TEST_F(batch, structures_in_the_arena)
 			.record = argument->grant.record,
 			.serial = argument->grant.serial,
 		};
-		((char *)desc[2].address)[-2] = 1;
+		((char *)desc[2].address)[-2] ^= 1;
 		argument->revoke = (struct ffg_revoke){
 			.size = sizeof(argument->revoke),
 			.count = 1,
@@ -471,7 +471,7 @@ TEST_F(batch, free_of_its_own_argument)
 		EXPECT_EQ(RAW_MAPERR, raw_touch(batch, false));
 
 		ASSERT_EQ(0, raw_alloc(raw, 100, FFG_OBJECT_START, &desc));
-		((char *)desc.address)[100] = 1;
+		((char *)desc.address)[100] ^= 1;
 		raw_object_batch(raw, FFG_IOC_OBJECT_FREE, &desc.object, 1, (void *)desc.address,
 				 &room);
 		EXPECT_EQ(RAW_MAPERR, raw_touch((void *)desc.address, false));

@@ -585,8 +585,7 @@ static void body_damage(const void *data)
 
 	SCENE_CHECK(ffg_call_grant(call, object, 64, FFG_INOUT) == 0);
 	write1 = ffg_call_entry(call);
-	write1(object, 64 + *(const int *)data, 0);
-	write1(object, 64 + *(const int *)data, 0xff);
+	write1(object, 64 + *(const int *)data, object[64 + *(const int *)data] ^ 0xff);
 	SCENE_CHECK(ffg_call_error(call) == 0);
 	fprintf(stderr, "free: %d\n", ffg_call_free(call));
 	fprintf(stderr, "object: %d\n", ffg_object_free(s.context, object));
