@@ -139,6 +139,8 @@ struct ffg_options {
 	unsigned int keys_left;		/* protection keys to leave to the rest of the program */
 	ffg_violation_fn violation;	/* NULL: FFG_ACTION_DIE */
 	void *violation_data;
+	unsigned int domain_keys;	/* keys for domains, see ffg_domain_open(), 0 to 13 */
+	unsigned int reserved;		/* 0 */
 };
 
 /**
@@ -174,7 +176,8 @@ enum ffg_region_kind {
 	FFG_REGION_FOREIGN_STACK,
 	FFG_REGION_STACK,		/* stack of trusted code */
 	FFG_REGION_STATIC,		/* data of the executable or of a library */
-	FFG_REGION_LIBC_HEAP		/* what malloc() gives */
+	FFG_REGION_LIBC_HEAP,		/* what malloc() gives */
+	FFG_REGION_DOMAIN_HEAP		/* what malloc() gives foreign code of a domain with a key */
 };
 
 enum ffg_region_state {
@@ -370,8 +373,19 @@ enum ffg_policy {
  * Constructors, IFUNC resolvers and destructors run with no grants.  Functions that the library
  * hands to libc (atexit, thread-specific data destructors, fork handlers) run behind the gate
  * too, and the threads that it starts with every guarded object closed.  A library that the
- * program has loaded already was constructed ungated; that cannot be undone.  Errors:
- * FFG_E_NO_LIBRARY, FFG_E_UNATTACHED.
+ * program has loaded already was constructed ungated; that cannot be undone.
+ *
+ * With ffg_options.domain_keys the domain gets one of these protection keys, the one that the
+ * fewest domains have, and with it a heap of its own: from now on malloc() and its kin, strdup()
+ * and what C++'s new rests on take memory from there if they are called by the library, by those
+ * that were loaded with it, or by threads that these started.  Foreign code of domains with other
+ * keys can neither read nor write it; trusted code can, and free() and realloc() of trusted code
+ * work on it, too (in attached threads; else free() leaves the block alone).  What constructors
+ * allocated, what libc allocates itself (stdio), and what libraries allocate that were loaded
+ * before stays in libc's heap, which all foreign code can use.  A block that outlives its domain
+ * stays where it is.
+ *
+ * Errors: FFG_E_NO_LIBRARY, FFG_E_UNATTACHED.
  */
 FFG_API struct ffg_domain *ffg_domain_open(struct ffg_context *context, const char *library,
 					   unsigned int flags);

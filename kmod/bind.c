@@ -249,7 +249,7 @@ static void ffg_bind_commit(struct ffg_context *ctx, struct ffg_call_record *rec
 /* Step 6. */
 static void ffg_bind_publish(struct ffg_context *ctx, struct ffg_call_record *record)
 {
-	u32 word = ctx->pkru_all;
+	u32 word = record->closed;
 
 	for (unsigned int i = 0; i < record->count; i++) {
 		unsigned int key = record->grants[i].object->binding->key;

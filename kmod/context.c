@@ -238,25 +238,29 @@ unlock:
  */
 int ffg_context_keys(struct ffg_context *ctx, struct ffg_keys *arg)
 {
+	u32 keys;
 	int err = 0;
 
-	if (arg->flags || arg->safe < 1 || arg->safe > 15 || !arg->slots ||
-	    arg->slots & ~0xfffeU || arg->slots & BIT(arg->safe))
+	if (arg->flags || arg->reserved || arg->safe < 1 || arg->safe > 15 || !arg->slots ||
+	    (arg->slots | arg->domains) & ~0xfffeU || arg->slots & arg->domains ||
+	    (arg->slots | arg->domains) & BIT(arg->safe))
 		return -EINVAL;
 
+	keys = arg->slots | arg->domains | BIT(arg->safe);
 	mmap_read_lock(ctx->mm);
 	mutex_lock(&ctx->lock);
 	if (ctx->safe) {
 		err = -EALREADY;
 		goto unlock;
 	}
-	if (!ffg_keys_usable(ctx->mm, arg->slots | BIT(arg->safe))) {
+	if (!ffg_keys_usable(ctx->mm, keys)) {
 		err = -EKEYREVOKED;
 		goto unlock;
 	}
 	ffg_slots_init(&ctx->slots, arg->slots);
 	ffg_bindings_init(ctx);
-	ctx->keys = arg->slots | BIT(arg->safe);
+	ctx->keys = keys;
+	ctx->domains = arg->domains;
 	ctx->pkru_all = ffg_pkru_close(ctx->keys);
 	/* Whoever sees SAFE sees the rest: pairs with ffg_context_ready(). */
 	smp_store_release(&ctx->safe, arg->safe);

@@ -42,8 +42,9 @@ enum ffg_resource {
  * @rcu: frees the context after the last reader of the list
  * @lock: the arena mutex, see below
  * @safe: protection key that closes what no slot opens; 0 before FFG_IOC_KEYS; set once
- * @keys: mask of @safe and the slots' keys; set once
- * @pkru_all: PKRU bits that close @safe and all slots
+ * @keys: mask of @safe, the slots' keys and @domains; set once
+ * @domains: mask of the keys of domains; set once
+ * @pkru_all: PKRU bits that close all of @keys
  * @dead: the arena was unmapped; the context answers -ESHUTDOWN
  * @arena: address space and objects
  * @lines: what each thread is doing at the gate
@@ -79,6 +80,7 @@ struct ffg_context {
 	struct mutex lock; /* the arena mutex: see above */
 	u8 safe;
 	u32 keys;
+	u32 domains;
 	u32 pkru_all;
 	bool dead;
 	struct ffg_arena arena;

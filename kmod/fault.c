@@ -108,9 +108,10 @@ static struct ffg_call_record *ffg_fault_judge(struct ffg_context *ctx, struct f
  * The grant is valid: bind the record anew.  As after a callback: the thread first lets go
  * of what its line holds, so that two faulting threads cannot wait for each other, and the
  * module itself writes what it holds next, under the mutex under which it knows the word to
- * be valid.
+ * be valid.  @closed: its word when nothing is granted.
  */
-static int ffg_fault_rebind(struct ffg_context *ctx, u32 index, u64 serial, u32 *pkru)
+static int ffg_fault_rebind(struct ffg_context *ctx, u32 index, u64 serial, u32 closed,
+			    u32 *pkru)
 {
 	struct ffg_call_record *record;
 	struct ffg_line *line;
@@ -127,7 +128,7 @@ static int ffg_fault_rebind(struct ffg_context *ctx, u32 index, u64 serial, u32 
 			err = -ENOENT;
 		} else if (err == -EINTR) {
 			/* A signal comes first: go back with nothing open, and fault again. */
-			*pkru = line->tpkru | ctx->pkru_all;
+			*pkru = line->tpkru | closed;
 			WRITE_ONCE(line->fpkru, *pkru);
 			valid = true;
 			err = 0;
@@ -144,7 +145,7 @@ static int ffg_fault_rebind(struct ffg_context *ctx, u32 index, u64 serial, u32 
 	mutex_lock(&ctx->lock);
 	line = ffg_line_current(ctx);
 	if (line) {
-		*pkru = line->tpkru | ctx->pkru_all;
+		*pkru = line->tpkru | closed;
 		WRITE_ONCE(line->fpkru, *pkru);
 	}
 	mutex_unlock(&ctx->lock);
@@ -168,7 +169,7 @@ int ffg_fault(struct ffg_context *ctx, struct ffg_fault *arg)
 		.pkru = arg->pkru,
 	};
 	struct ffg_call_record *record;
-	u32 index = 0;
+	u32 index = 0, closed = 0;
 	u64 serial = 0;
 	int err;
 
@@ -179,13 +180,14 @@ int ffg_fault(struct ffg_context *ctx, struct ffg_fault *arg)
 	if (record) {
 		index = record->index;
 		serial = record->serial;
+		closed = record->closed;
 		WRITE_ONCE(ffg_line_current(ctx)->fpkru, FFG_LINE_IDLE);
 		ffg_lines_wake(ctx, ffg_line_current(ctx));
 	}
 	mutex_unlock(&ctx->lock);
 
 	if (record) {
-		err = ffg_fault_rebind(ctx, index, serial, &out.pkru);
+		err = ffg_fault_rebind(ctx, index, serial, closed, &out.pkru);
 		if (!err) {
 			out.verdict = FFG_VERDICT_RETRY;
 			ffg_count(ctx, FFG_STAT_RETRIES);

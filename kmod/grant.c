@@ -79,7 +79,7 @@ static int ffg_grant_resolve(struct ffg_context *ctx, struct ffg_record_grant *g
 
 /* The record comes to life with all its grants, or rests. */
 static int ffg_grant_commit(struct ffg_context *ctx, struct ffg_call_record *record,
-			    const u64 *user)
+			    unsigned int domain, const u64 *user)
 {
 	int err = 0;
 
@@ -103,7 +103,7 @@ static int ffg_grant_commit(struct ffg_context *ctx, struct ffg_call_record *rec
 				grant->rights);
 		ffg_count(ctx, FFG_STAT_GRANTS);
 	}
-	ffg_record_publish(ctx, record, user);
+	ffg_record_publish(ctx, record, domain, user);
 unlock:
 	mutex_unlock(&ctx->lock);
 	return err;
@@ -118,7 +118,7 @@ static void ffg_record_revoke(struct ffg_context *ctx, struct ffg_call_record *r
 	if (record->revoked)
 		return;
 	record->revoked = true;
-	WRITE_ONCE(record->shared->word, ctx->pkru_all | FFG_WORD_STALE);
+	WRITE_ONCE(record->shared->word, record->closed | FFG_WORD_STALE);
 	for (unsigned int i = 0; i < record->count; i++) {
 		struct ffg_record_grant *grant = &record->grants[i];
 		struct ffg_object *object = grant->object;
@@ -197,7 +197,8 @@ int ffg_grant(struct ffg_context *ctx, struct ffg_grant *arg)
 	int err;
 
 	if (arg->flags & ~(FFG_BIND_NOW | FFG_BIND_WAIT) || arg->count > FFG_GRANTS_MAX ||
-	    arg->timeout_ns > NSEC_PER_SEC)
+	    arg->timeout_ns > NSEC_PER_SEC || arg->reserved || arg->domain > 15 ||
+	    (arg->domain && !(ctx->domains & BIT(arg->domain))))
 		return -EINVAL;
 	if (!arg->user)
 		memset(user, 0, sizeof(user));
@@ -215,7 +216,7 @@ int ffg_grant(struct ffg_context *ctx, struct ffg_grant *arg)
 		mutex_unlock(&ctx->lock);
 		return err;
 	}
-	err = ffg_grant_commit(ctx, record, user);
+	err = ffg_grant_commit(ctx, record, arg->domain, user);
 	if (err)
 		return err;
 	/*
@@ -283,7 +284,7 @@ void ffg_grants_end_all(struct ffg_context *ctx)
 		if (!record->serial)
 			continue;
 		record->revoked = true;
-		WRITE_ONCE(record->shared->word, ctx->pkru_all | FFG_WORD_STALE);
+		WRITE_ONCE(record->shared->word, record->closed | FFG_WORD_STALE);
 		for (unsigned int i = 0; i < record->count; i++)
 			record->grants[i].object = NULL;
 	}

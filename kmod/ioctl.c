@@ -116,7 +116,7 @@ static const struct ffg_command ffg_commands[] = {
 static void ffg_ioctl_build_check(void)
 {
 	BUILD_BUG_ON(sizeof(struct ffg_hello) != 48);
-	BUILD_BUG_ON(sizeof(struct ffg_keys) != 16);
+	BUILD_BUG_ON(sizeof(struct ffg_keys) != 24);
 	BUILD_BUG_ON(sizeof(struct ffg_limits) != 32);
 	BUILD_BUG_ON(sizeof(struct ffg_line) != 1 << FFG_LINE_SHIFT);
 	/* Both words of what is held come with one aligned load. */
@@ -131,7 +131,7 @@ static void ffg_ioctl_build_check(void)
 	BUILD_BUG_ON(sizeof(struct ffg_object_batch) != 32);
 	BUILD_BUG_ON(sizeof(struct ffg_object_query) != 64);
 	BUILD_BUG_ON(sizeof(struct ffg_grant_desc) != 32);
-	BUILD_BUG_ON(sizeof(struct ffg_grant) != 48);
+	BUILD_BUG_ON(sizeof(struct ffg_grant) != 56);
 	BUILD_BUG_ON(sizeof(struct ffg_bind) != 32);
 	BUILD_BUG_ON(sizeof(struct ffg_record_id) != 16);
 	BUILD_BUG_ON(sizeof(struct ffg_revoke) != 32);

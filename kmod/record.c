@@ -7,6 +7,7 @@
 #include <linux/slab.h>
 
 #include "context.h"
+#include "pkru.h"
 #include "record.h"
 #include "vma.h"
 
@@ -209,18 +210,23 @@ struct ffg_call_record *ffg_record_new(struct ffg_context *ctx, unsigned int cou
  * ffg_record_publish() - the record has an owner; it is stale
  * @ctx: context
  * @record: record
+ * @domain: key of its domain, or 0
  * @user: the library's words
  *
  * The caller holds the arena mutex.
  */
-void ffg_record_publish(struct ffg_context *ctx, struct ffg_call_record *record, const u64 *user)
+void ffg_record_publish(struct ffg_context *ctx, struct ffg_call_record *record,
+			unsigned int domain, const u64 *user)
 {
 	struct ffg_record *shared = record->shared;
 
 	record->serial = ++ctx->records.serial;
 	ctx->records.count++;
 	ffg_count_add(ctx, FFG_STAT_RECORDS, 1);
-	WRITE_ONCE(shared->word, ctx->pkru_all | FFG_WORD_STALE);
+	record->closed = ctx->pkru_all;
+	if (domain)
+		record->closed &= ~(ffg_pkru_ad(domain) | ffg_pkru_wd(domain));
+	WRITE_ONCE(shared->word, record->closed | FFG_WORD_STALE);
 	shared->index = record->index;
 	memcpy(shared->user, user, sizeof(shared->user));
 	WRITE_ONCE(shared->serial, record->serial);

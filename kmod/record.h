@@ -42,6 +42,7 @@ struct ffg_record_grant {
  * @shared: what user space sees of it
  * @index: index in the record mapping
  * @serial: never reused; 0 while nobody owns the record
+ * @closed: its word when it grants nothing: all keys closed but that of its domain
  * @capacity: room in @grants
  * @bound: a thread may have opened the slots of these grants
  * @revoked: the grants have ended
@@ -56,6 +57,7 @@ struct ffg_call_record {
 	struct ffg_record *shared;
 	u32 index;
 	u64 serial;
+	u32 closed;
 	unsigned int capacity;
 	bool bound;
 	bool revoked;
@@ -103,7 +105,7 @@ int ffg_records_mmap(struct ffg_context *ctx, struct vm_area_struct *vma);
 
 struct ffg_call_record *ffg_record_new(struct ffg_context *ctx, unsigned int count);
 void ffg_record_publish(struct ffg_context *ctx, struct ffg_call_record *record,
-			const u64 *user);
+			unsigned int domain, const u64 *user);
 void ffg_record_rest(struct ffg_context *ctx, struct ffg_call_record *record);
 struct ffg_call_record *ffg_record_at(struct ffg_context *ctx, u32 index);
 struct ffg_call_record *ffg_record_find(struct ffg_context *ctx, u32 index, u64 serial);

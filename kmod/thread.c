@@ -3,8 +3,8 @@
  * Threads that foreign code starts.
  *
  * A new thread inherits the PKRU of its maker.  Made inside a guarded call it would keep
- * the call's slots open for ever, and no line would say so: it begins with all of our keys
- * closed instead.
+ * the call's slots open for ever, and no line would say so: it begins with SAFE and all slots
+ * closed instead.  The key of the domain whose code made it stays open.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -33,7 +33,7 @@ static void ffg_thread_forked(void *unused, struct task_struct *parent, struct t
 	if (ctx && ffg_context_ready(ctx)) {
 		pkru = rdpkru();
 		if (pkru & ffg_pkru_ad(ctx->safe))
-			child->thread.pkru = pkru | ctx->pkru_all;
+			child->thread.pkru = pkru | ffg_pkru_close(ctx->keys & ~ctx->domains);
 	}
 	rcu_read_unlock();
 }

@@ -62,7 +62,8 @@ static void discard(struct ffg_call *call)
 
 /* A call that is in no list yet.  @name may be NULL. */
 static struct ffg_call *make(struct ffg_context *context, struct ffg_domain *domain,
-			     const char *name, void *function, const char *signature)
+			     unsigned int key, const char *name, void *function,
+			     const char *signature)
 {
 	struct ffg_call *call = calloc(1, sizeof(*call));
 	int thunk;
@@ -76,6 +77,7 @@ static struct ffg_call *make(struct ffg_context *context, struct ffg_domain *dom
 	}
 	call->context = context;
 	call->domain = domain;
+	call->key = key;
 	call->function = function;
 	pthread_mutex_init(&call->lock, NULL);
 	if (ffg_signature_parse(signature, &call->signature)) {
@@ -95,7 +97,8 @@ static struct ffg_call *make(struct ffg_context *context, struct ffg_domain *dom
 static struct ffg_call *new_call(struct ffg_domain *domain, const char *name, void *function,
 				 const char *signature)
 {
-	struct ffg_call *call = make(domain->context, domain, name, function, signature);
+	struct ffg_call *call = make(domain->context, domain, domain->key, name, function,
+				     signature);
 
 	if (call)
 		link_call(call);
@@ -140,6 +143,7 @@ static int record_new(struct ffg_call *call, uint32_t flags, uint32_t *record, u
 		.count = call->count,
 		.grants = (uintptr_t)call->grants,
 		.user = (uintptr_t)user,
+		.domain = call->key,
 	};
 	int error;
 
@@ -431,10 +435,10 @@ int ffg_call_free(struct ffg_call *call)
 
 /* ---- with the context ---- */
 
-int ffg_call_open(struct ffg_context *context)
+static int apply_open(struct ffg_context *context, unsigned int key)
 {
 	/* The seventh argument, on the stack, is the function. */
-	struct ffg_call *call = make(context, NULL, "ffg_gate_call",
+	struct ffg_call *call = make(context, NULL, key, "ffg_gate_call",
 				     (void *)(uintptr_t)ffg_gate_apply, "p(ppppppp)");
 	int error;
 
@@ -446,17 +450,31 @@ int ffg_call_open(struct ffg_context *context)
 		discard(call);
 		return error;
 	}
-	context->apply = call;
+	context->apply[key] = call;
 	return 0;
+}
+
+int ffg_call_open(struct ffg_context *context)
+{
+	int error = 0;
+
+	for (unsigned int key = 0; key < FFG_KEYS && !error; key++)
+		if (!key || context->domain_keys & 1U << key)
+			error = apply_open(context, key);
+	return error;
 }
 
 void ffg_call_close(struct ffg_context *context)
 {
-	if (!context->apply)
-		return;
-	ffg_gate_thunk_give(context->apply->thunk);
-	discard(context->apply);
-	context->apply = NULL;
+	for (unsigned int key = 0; key < FFG_KEYS; key++) {
+		struct ffg_call *call = context->apply[key];
+
+		if (!call)
+			continue;
+		ffg_gate_thunk_give(call->thunk);
+		discard(call);
+		context->apply[key] = NULL;
+	}
 }
 
 void ffg_call_forget(struct ffg_context *context)

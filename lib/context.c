@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "closed.h"
+#include "domain_memory.h"
 #include "gate.h"
 #include "heap.h"
 
@@ -52,6 +53,7 @@ static void become_child(struct ffg_context *context)
 	ffg_thread_fork();
 	ffg_watchdog_fork();
 	ffg_gate_fork(context);
+	ffg_domain_memory_fork();
 	ffg_heap_fork();
 	free_keys(context);
 	close(context->fd);
@@ -65,10 +67,12 @@ static void before_fork(void)
 	ffg_thread_lock();
 	if (process)
 		pthread_mutex_lock(&process->lock);
+	ffg_domain_memory_lock();
 }
 
 static void after_fork(void)
 {
+	ffg_domain_memory_unlock();
 	if (process)
 		pthread_mutex_unlock(&process->lock);
 	ffg_thread_unlock();
@@ -127,7 +131,8 @@ bool ffg_context_owns(const struct ffg_context *context, uintptr_t address)
 static int take_keys(struct ffg_context *context, const struct ffg_options *options)
 {
 	uint32_t before = ffg_rdpkru();
-	unsigned int count = 0, least = options->slots ? options->slots + 1 : 2, use;
+	unsigned int first = 1 + options->domain_keys, count = 0, use;
+	unsigned int least = first + (options->slots ? options->slots : 1);
 	int key[FFG_KEYS];
 
 	for (int k; count < FFG_KEYS && (k = pkey_alloc(0, 0)) > 0; count++)
@@ -145,11 +150,14 @@ static int take_keys(struct ffg_context *context, const struct ffg_options *opti
 	ffg_wrpkru(before & ~context->ours);
 	if (!use)
 		return ffg_fail(FFG_E_NO_KEYS,
-				"%u protection keys are free; %u are needed (SAFE, %u slots), %u to be left",
-				count, least, least - 1, options->keys_left);
+				"%u protection keys are free; %u are needed (SAFE, %u slots, %u of domains), %u to be left",
+				count, least, least - first, options->domain_keys,
+				options->keys_left);
 	context->safe = (unsigned int)key[0];
-	context->slots = use - 1;
-	for (unsigned int n = 1; n < use; n++)
+	context->slots = use - first;
+	for (unsigned int n = 1; n < first; n++)
+		context->domain_keys |= 1U << key[n];
+	for (unsigned int n = first; n < use; n++)
 		context->slot_keys |= 1U << key[n];
 	return 0;
 }
@@ -160,6 +168,7 @@ static int donate_keys(struct ffg_context *context)
 		.size = sizeof(keys),
 		.safe = context->safe,
 		.slots = context->slot_keys,
+		.domains = context->domain_keys,
 	};
 	int error = ffg_sys_ioctl(context, FFG_IOC_KEYS, &keys);
 
@@ -279,8 +288,11 @@ static int check_options(const struct ffg_options *given, struct ffg_options *op
 	}
 	if (options->flags & ~(FFG_CLOSE_STACKS | FFG_CLOSE_STATICS))
 		return ffg_fail(FFG_E_INVAL, "unknown flags in ffg_options");
-	if (options->slots > 14 || options->keys_left > 15)
-		return ffg_fail(FFG_E_INVAL, "ffg_options: at most 14 slots, 15 keys left");
+	if (options->slots > 14 || options->domain_keys > 13 || options->keys_left > 15)
+		return ffg_fail(FFG_E_INVAL,
+				"ffg_options: at most 14 slots, 13 keys of domains, 15 keys left");
+	if (options->reserved)
+		return ffg_fail(FFG_E_INVAL, "ffg_options.reserved is not 0");
 	if (!options->stack_size)
 		options->stack_size = STACK_DEFAULT;
 	if (options->stack_size < STACK_MIN || options->stack_size > STACK_MAX)
@@ -292,6 +304,7 @@ static int check_options(const struct ffg_options *given, struct ffg_options *op
 static void release(struct ffg_context *context)
 {
 	ffg_closed_release();
+	ffg_domain_memory_close();
 	ffg_heap_close();
 	unmap_all(context);
 	if (context->fd >= 0)
@@ -349,8 +362,7 @@ static struct ffg_context *open_locked(const struct ffg_options *options)
 	*inherited = 1;
 	if (!open_device(context, options) && !take_keys(context, options) &&
 	    !donate_keys(context) && !map_all(context) && !ffg_heap_open(context) &&
-	    !ffg_closed_open(context) &&
-	    !start(context))
+	    !ffg_domain_memory_open(context) && !ffg_closed_open(context) && !start(context))
 		return context;
 	release(context);
 	return NULL;

@@ -11,8 +11,10 @@
 #include <unistd.h>
 
 #include "chain.h"
+#include "domain_memory.h"
 #include "interpose.h"
 #include "internal.h"
+#include "loaded.h"
 #include "mutant.h"
 
 /* 0 if @domain can be used here and now. */
@@ -52,22 +54,54 @@ static int domain_unload(struct ffg_domain *domain)
 	return error;
 }
 
-/* What recovery needs before the library is loaded. */
-static int recover_begin(struct ffg_domain *domain)
+/* A key of the context's, that of the fewest domains; 0: it has none.  Under context->lock. */
+static unsigned int choose_key(const struct ffg_context *context)
 {
-	int error = ffg_violation_recover();
+	unsigned int used[FFG_KEYS] = { 0 }, best = 0;
 
-	if (error)
+	for (const struct ffg_domain *d = context->domains; d; d = d->next)
+		used[d->key]++;
+	for (unsigned int key = 1; key < FFG_KEYS; key++)
+		if (context->domain_keys & 1U << key && (!best || used[key] < used[best]))
+			best = key;
+	return best;
+}
+
+/* Load the library behind the gate.  0 or an error code that is set. */
+static int load(struct ffg_domain *domain)
+{
+	const uintptr_t argument[6] = { (uintptr_t)domain->library, RTLD_NOW | RTLD_LOCAL };
+	uintptr_t handle;
+	int error = 0;
+
+	if (FFG_MUTANT(DOMAIN_GATE))
+		handle = (uintptr_t)dlopen(domain->library, RTLD_NOW | RTLD_LOCAL);
+	else
+		error = ffg_gate_call(domain, "constructors", (void *)dlopen, argument, &handle);
+	if (!error && !handle)
+		error = ffg_fail(FFG_E_NO_LIBRARY, "cannot load %s: %s", domain->library,
+				 loader_error());
+	if (!error)
+		domain->handle = (void *)handle;
+	return error;
+}
+
+/* What is to be done with what was not loaded @before.  0 or an error code that is set. */
+static int prepare(struct ffg_domain *domain, const struct ffg_loaded_list *before)
+{
+	int error = domain->key ? ffg_domain_malloc_bind(before, domain->handle) : 0;
+
+	if (error || domain->policy != FFG_POLICY_RECOVER)
 		return error;
-	domain->snapshot = ffg_snapshot_begin();
+	domain->snapshot = ffg_snapshot_take(before, domain->handle);
 	return domain->snapshot ? 0 : ffg_error();
 }
 
 FFG_API struct ffg_domain *ffg_domain_open(struct ffg_context *context, const char *library,
 					   unsigned int flags)
 {
+	struct ffg_loaded_list before = { .count = 0 };
 	struct ffg_domain *domain;
-	uintptr_t handle;
 
 	if (ffg_context_check(context) != 0)
 		return NULL;
@@ -81,28 +115,23 @@ FFG_API struct ffg_domain *ffg_domain_open(struct ffg_context *context, const ch
 		goto no_memory;
 	domain->context = context;
 	domain->policy = (enum ffg_policy)flags;
-	if (domain->policy == FFG_POLICY_RECOVER && recover_begin(domain) != 0)
+	pthread_mutex_lock(&context->lock);
+	domain->key = choose_key(context);
+	pthread_mutex_unlock(&context->lock);
+	if (domain->policy == FFG_POLICY_RECOVER && ffg_violation_recover() != 0)
 		goto fail;
 	/* A copy: the caller's may lie in an object, which is closed behind the gate. */
 	domain->library = strdup(library);
 	if (!domain->library)
 		goto no_memory;
 
-	const uintptr_t argument[6] = { (uintptr_t)domain->library, RTLD_NOW | RTLD_LOCAL };
-
-	if (FFG_MUTANT(DOMAIN_GATE))
-		handle = (uintptr_t)dlopen(domain->library, RTLD_NOW | RTLD_LOCAL);
-	else if (ffg_gate_call(domain, "constructors", (void *)dlopen, argument, &handle) != 0)
+	if (ffg_loaded_list(&before) != 0 || load(domain) != 0)
 		goto fail;
-	if (!handle) {
-		ffg_fail(FFG_E_NO_LIBRARY, "cannot load %s: %s", library, loader_error());
-		goto fail;
-	}
-	domain->handle = (void *)handle;
-	if (domain->snapshot && ffg_snapshot_take(domain->snapshot, domain->handle) != 0) {
+	if (prepare(domain, &before) != 0) {
 		domain_unload(domain);
 		goto fail;
 	}
+	ffg_loaded_free(&before);
 
 	pthread_mutex_lock(&context->lock);
 	domain->next = context->domains;
@@ -113,6 +142,7 @@ FFG_API struct ffg_domain *ffg_domain_open(struct ffg_context *context, const ch
 no_memory:
 	ffg_fail(FFG_E_NOMEM, "no memory for a domain");
 fail:
+	ffg_loaded_free(&before);
 	discard(domain);
 	return NULL;
 }

@@ -294,15 +294,17 @@ int ffg_gate_call(struct ffg_domain *domain, const char *what, void *function,
 	struct ffg_context *context = ffg_context_process();
 	struct ffg_domain *outer_domain;
 	const char *outer_what;
+	struct ffg_call *call;
 	apply_fn apply;
 	uintptr_t value;
 	int error;
 
-	if (!thread || !context || !context->apply)
+	call = context ? context->apply[domain ? domain->key : 0] : NULL;
+	if (!thread || !call)
 		return ffg_fail(FFG_E_UNATTACHED, "%s", ffg_strerror(FFG_E_UNATTACHED));
 	if (thread->line_ro->tpkru != FFG_LINE_IDLE)
 		return ffg_fail(FFG_E_NESTED, "%s: %s", what, ffg_strerror(FFG_E_NESTED));
-	apply = (apply_fn)ffg_gate_thunk_address(context->apply->thunk);
+	apply = (apply_fn)ffg_gate_thunk_address(call->thunk);
 	outer_domain = thread->domain;
 	outer_what = thread->what;
 	thread->domain = domain;
@@ -311,7 +313,7 @@ int ffg_gate_call(struct ffg_domain *domain, const char *what, void *function,
 		      function);
 	thread->what = outer_what;
 	thread->domain = outer_domain;
-	error = ffg_gate_error(context->apply);
+	error = ffg_gate_error(call);
 	if (error)
 		return ffg_fail(error, "%s: %s", what, ffg_strerror(error));
 	if (result)

@@ -80,6 +80,7 @@ struct ffg_context {
 	unsigned int safe;		/* the SAFE key */
 	uint32_t slot_keys;		/* bit k: key k is a slot */
 	unsigned int slots;
+	uint32_t domain_keys;		/* bit k: key k is for domains */
 	uint32_t ours;			/* PKRU bits of all keys of the context */
 	uint64_t features;
 	uint64_t flags;			/* of struct ffg_options */
@@ -102,7 +103,8 @@ struct ffg_context {
 	pthread_mutex_t lock;
 	struct ffg_domain *domains;	/* under lock */
 	struct ffg_call *calls;		/* under lock */
-	struct ffg_call *apply;		/* for ffg_gate_call(); constant while open */
+	/* For ffg_gate_call(), by the key of the domain, [0]: it has none; constant while open. */
+	struct ffg_call *apply[FFG_KEYS];
 };
 
 /*
@@ -214,6 +216,7 @@ struct ffg_object_name;
 struct ffg_call {
 	struct ffg_context *context;
 	struct ffg_domain *domain;	/* NULL: a call of the library itself */
+	unsigned int key;		/* of the domain, 0: none */
 	struct ffg_call *next, **link;	/* context->calls, under context->lock */
 	char *name;			/* of the function, for reports; constant */
 	void *function;
@@ -248,6 +251,7 @@ struct ffg_domain {
 	unsigned int callbacks;		/* callbacks alive, under context->lock */
 	void *handle;			/* of dlopen() */
 	char *library;			/* as given to ffg_domain_open() */
+	unsigned int key;		/* protection key of its memory, 0: none; constant */
 	enum ffg_policy policy;		/* constant */
 	unsigned int budget;		/* milliseconds for a call, 0: any; under context->lock */
 	struct ffg_snapshot *snapshot;	/* of its data, for ffg_domain_reset(); constant */
@@ -380,13 +384,12 @@ void ffg_watchdog_fork(void);
 /* ---- snapshot.c ---- */
 
 struct ffg_snapshot;
-/* What is loaded now; NULL: no memory, which is set. */
-struct ffg_snapshot *ffg_snapshot_begin(void);
+struct ffg_loaded_list;
 /*
  * Copy the writable data of the library @handle (of dlopen()) and of what it needs, as far as it
- * was loaded since.  0 or an error code that is set.
+ * was not loaded @before.  NULL: no memory, which is set.
  */
-int ffg_snapshot_take(struct ffg_snapshot *snapshot, const void *handle);
+struct ffg_snapshot *ffg_snapshot_take(const struct ffg_loaded_list *before, const void *handle);
 /* The same data again. */
 void ffg_snapshot_restore(struct ffg_snapshot *snapshot);
 /* Is the data of @handle itself in it? */

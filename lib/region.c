@@ -13,6 +13,7 @@
 
 #include "callback.h"
 #include "closed.h"
+#include "domain_memory.h"
 #include "gate.h"
 #include "heap.h"
 #include "region.h"
@@ -35,6 +36,7 @@ static const struct {
 } parts[] = {
 	{ ffg_heap_regions, true },
 	{ ffg_closed_regions, true },
+	{ ffg_domain_memory_regions, true },
 	{ arena_regions, false },	/* the module judges faults there */
 	{ control_regions, false },
 	{ gate_regions, true },

@@ -17,29 +17,10 @@
 #include <string.h>
 
 #include "internal.h"
+#include "loaded.h"
 #include "mutant.h"
 
 #define PAGE	4096UL
-
-/* A loaded object, as long as it is. */
-struct loaded {
-	uintptr_t base;
-	const ElfW(Phdr) *parts;
-	unsigned int part_count;
-	const char *name;		/* file name without folders */
-	const char *soname;
-	const char *strings;
-	const ElfW(Dyn) *dynamic;
-	size_t tls_module;
-	char *tls;			/* the calling thread's block, or NULL */
-	bool needed;
-};
-
-struct loaded_list {
-	struct loaded *loaded;
-	unsigned int count;
-	bool failed;
-};
 
 /* Writable memory and its copy. */
 struct range {
@@ -57,7 +38,6 @@ struct tls {
 };
 
 struct ffg_snapshot {
-	struct loaded_list before;
 	pthread_t opener;
 	struct range *ranges;
 	unsigned int range_count;
@@ -66,119 +46,6 @@ struct ffg_snapshot {
 	uintptr_t *bases;		/* of the objects that are in it */
 	unsigned int base_count;
 };
-
-/* ---- what is loaded ---- */
-
-static const void *dynamic_pointer(uintptr_t base, ElfW(Addr) value)
-{
-	return (const void *)(value < base ? base + value : value);
-}
-
-static void read_dynamic(struct loaded *object)
-{
-	const ElfW(Dyn) *dynamic = object->dynamic;
-	ElfW(Xword) soname = 0;
-
-	for (; dynamic && dynamic->d_tag != DT_NULL; dynamic++) {
-		if (dynamic->d_tag == DT_STRTAB)
-			object->strings = dynamic_pointer(object->base, dynamic->d_un.d_ptr);
-		else if (dynamic->d_tag == DT_SONAME)
-			soname = dynamic->d_un.d_val;
-	}
-	if (object->strings && soname)
-		object->soname = object->strings + soname;
-}
-
-static int add_loaded(struct dl_phdr_info *info, size_t size, void *data)
-{
-	struct loaded_list *list = data;
-	struct loaded *grown, *object;
-	const char *slash;
-
-	(void)size;
-	grown = reallocarray(list->loaded, list->count + 1, sizeof(*grown));
-	if (!grown) {
-		list->failed = true;
-		return 1;
-	}
-	list->loaded = grown;
-	object = &grown[list->count++];
-	memset(object, 0, sizeof(*object));
-	object->base = info->dlpi_addr;
-	object->parts = info->dlpi_phdr;
-	object->part_count = info->dlpi_phnum;
-	object->tls_module = info->dlpi_tls_modid;
-	object->tls = info->dlpi_tls_data;
-	slash = strrchr(info->dlpi_name, '/');
-	object->name = slash ? slash + 1 : info->dlpi_name;
-	for (unsigned int i = 0; i < info->dlpi_phnum; i++)
-		if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
-			object->dynamic = (const void *)(info->dlpi_addr +
-							 info->dlpi_phdr[i].p_vaddr);
-	read_dynamic(object);
-	return 0;
-}
-
-static int list_loaded(struct loaded_list *list)
-{
-	memset(list, 0, sizeof(*list));
-	dl_iterate_phdr(add_loaded, list);
-	if (!list->failed)
-		return 0;
-	free(list->loaded);
-	return ffg_fail(FFG_E_NOMEM, "list of loaded libraries: out of memory");
-}
-
-static struct loaded *find_name(const struct loaded_list *list, const char *name)
-{
-	for (unsigned int i = 0; i < list->count; i++) {
-		struct loaded *object = &list->loaded[i];
-
-		if (!strcmp(name, object->name) ||
-		    (object->soname && !strcmp(name, object->soname)))
-			return object;
-	}
-	return NULL;
-}
-
-/* Marks what @object needs; those found first time are looked at in turn. */
-static bool mark_needed_by(const struct loaded_list *list, const struct loaded *object)
-{
-	const ElfW(Dyn) *dynamic = object->dynamic;
-	bool more = false;
-
-	for (; dynamic && object->strings && dynamic->d_tag != DT_NULL; dynamic++) {
-		const char *name, *slash;
-		struct loaded *needed;
-
-		if (dynamic->d_tag != DT_NEEDED)
-			continue;
-		name = object->strings + dynamic->d_un.d_val;
-		slash = strrchr(name, '/');
-		needed = find_name(list, slash ? slash + 1 : name);
-		if (needed && !needed->needed) {
-			needed->needed = true;
-			more = true;
-		}
-	}
-	return more;
-}
-
-/* Marks the object of @handle (of dlopen()) and what it needs. */
-static void mark_needed(const struct loaded_list *list, const void *handle)
-{
-	const struct link_map *map = handle;
-	bool more = true;
-
-	for (unsigned int i = 0; i < list->count; i++)
-		list->loaded[i].needed = list->loaded[i].base == map->l_addr;
-	while (more) {
-		more = false;
-		for (unsigned int i = 0; i < list->count; i++)
-			if (list->loaded[i].needed)
-				more |= mark_needed_by(list, &list->loaded[i]);
-	}
-}
 
 /* ---- taking ---- */
 
@@ -201,7 +68,7 @@ static int add_range(struct ffg_snapshot *snapshot, uintptr_t start, uintptr_t e
 	return 0;
 }
 
-static int add_tls(struct ffg_snapshot *snapshot, const struct loaded *object,
+static int add_tls(struct ffg_snapshot *snapshot, const struct ffg_loaded *object,
 		   const ElfW(Phdr) *part)
 {
 	struct tls *grown = reallocarray(snapshot->tls, snapshot->tls_count + 1, sizeof(*grown));
@@ -226,26 +93,17 @@ static int add_tls(struct ffg_snapshot *snapshot, const struct loaded *object,
 	return 0;
 }
 
-static int add_object(struct ffg_snapshot *snapshot, const struct loaded *object)
+static int add_object(struct ffg_snapshot *snapshot, const struct ffg_loaded *object)
 {
 	uintptr_t *grown = reallocarray(snapshot->bases, snapshot->base_count + 1,
 					sizeof(*grown));
-	uintptr_t closed = 0, closed_end = 0;
+	uintptr_t closed = object->relro, closed_end = object->relro_end;
 	int error = grown ? 0 : -1;
 
 	if (error)
 		return error;
 	snapshot->bases = grown;
 	grown[snapshot->base_count++] = object->base;
-	for (unsigned int i = 0; i < object->part_count; i++) {
-		const ElfW(Phdr) *part = &object->parts[i];
-
-		/* As the dynamic linker rounds it. */
-		if (part->p_type == PT_GNU_RELRO) {
-			closed = (object->base + part->p_vaddr) & ~(PAGE - 1);
-			closed_end = (object->base + part->p_vaddr + part->p_memsz) & ~(PAGE - 1);
-		}
-	}
 	for (unsigned int i = 0; i < object->part_count && !error; i++) {
 		const ElfW(Phdr) *part = &object->parts[i];
 		uintptr_t start = object->base + part->p_vaddr, end = start + part->p_memsz;
@@ -265,45 +123,26 @@ static int add_object(struct ffg_snapshot *snapshot, const struct loaded *object
 	return error;
 }
 
-struct ffg_snapshot *ffg_snapshot_begin(void)
+struct ffg_snapshot *ffg_snapshot_take(const struct ffg_loaded_list *before, const void *handle)
 {
 	struct ffg_snapshot *snapshot = calloc(1, sizeof(*snapshot));
-
-	if (!snapshot) {
-		ffg_fail(FFG_E_NOMEM, "snapshot: out of memory");
-		return NULL;
-	}
-	snapshot->opener = pthread_self();
-	if (list_loaded(&snapshot->before)) {
-		free(snapshot);
-		return NULL;
-	}
-	return snapshot;
-}
-
-static bool was_there(const struct ffg_snapshot *snapshot, const struct loaded *object)
-{
-	for (unsigned int i = 0; i < snapshot->before.count; i++)
-		if (snapshot->before.loaded[i].base == object->base)
-			return true;
-	return false;
-}
-
-int ffg_snapshot_take(struct ffg_snapshot *snapshot, const void *handle)
-{
-	struct loaded_list now;
-	int error = list_loaded(&now);
+	struct ffg_loaded_list now;
+	int error = snapshot ? ffg_loaded_list(&now) : -1;
 
 	if (error)
-		return error;
-	mark_needed(&now, handle);
+		goto fail;
+	snapshot->opener = pthread_self();
+	ffg_loaded_need(&now, handle);
 	for (unsigned int i = 0; i < now.count && !error; i++)
-		if (now.loaded[i].needed && !was_there(snapshot, &now.loaded[i]))
+		if (now.loaded[i].needed && !ffg_loaded_has(before, &now.loaded[i]))
 			error = add_object(snapshot, &now.loaded[i]);
-	free(now.loaded);
-	free(snapshot->before.loaded);
-	memset(&snapshot->before, 0, sizeof(snapshot->before));
-	return error ? ffg_fail(FFG_E_NOMEM, "snapshot: out of memory") : 0;
+	ffg_loaded_free(&now);
+	if (!error)
+		return snapshot;
+fail:
+	ffg_snapshot_free(snapshot);
+	ffg_fail(FFG_E_NOMEM, "snapshot: out of memory");
+	return NULL;
 }
 
 void ffg_snapshot_free(struct ffg_snapshot *snapshot)
@@ -317,7 +156,6 @@ void ffg_snapshot_free(struct ffg_snapshot *snapshot)
 	free(snapshot->ranges);
 	free(snapshot->tls);
 	free(snapshot->bases);
-	free(snapshot->before.loaded);
 	free(snapshot);
 }
 
@@ -386,16 +224,16 @@ bool ffg_snapshot_covers(const struct ffg_snapshot *snapshot, const void *handle
 
 int ffg_snapshot_shared(const struct ffg_snapshot *snapshot, const void *handle, bool *shared)
 {
-	struct loaded_list now;
-	int error = list_loaded(&now);
+	struct ffg_loaded_list now;
+	int error = ffg_loaded_list(&now);
 
 	if (error)
 		return error;
-	mark_needed(&now, handle);
+	ffg_loaded_need(&now, handle);
 	*shared = false;
 	for (unsigned int i = 0; i < now.count; i++)
 		if (now.loaded[i].needed && snapshot_has(snapshot, now.loaded[i].base))
 			*shared = true;
-	free(now.loaded);
+	ffg_loaded_free(&now);
 	return 0;
 }

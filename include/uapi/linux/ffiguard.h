@@ -6,7 +6,7 @@
  *
  *	open("/dev/ffiguard")
  *	FFG_IOC_HELLO		agree on the API level, learn sizes and features
- *	FFG_IOC_KEYS		donate protection keys: one SAFE key, 1 to 14 slots
+ *	FFG_IOC_KEYS		donate protection keys: one SAFE key, slots, keys of domains
  *	mmap() x 4		arena, lines, lines read-only, records
  *	FFG_IOC_LINE_ATTACH	once for each thread that calls foreign code
  *
@@ -119,6 +119,12 @@ struct ffg_hello {
  * @flags: must be 0
  * @safe: the key (1..15) that closes lines, records and unbound objects
  * @slots: mask of the keys (bits 1..15) to use as slots, without @safe
+ * @domains: mask of the keys of domains, without @safe and @slots; may be 0
+ * @reserved: must be 0
+ *
+ * A domain's key is the program's to put on memory of that domain.  The module keeps it
+ * closed in foreign code, but for the calls of records that name it (struct ffg_grant)
+ * and the threads that such foreign code starts.
  *
  * The keys come from pkey_alloc() and stay the caller's to free, after the
  * context is gone.  The module does not use a key that is not allocated in
@@ -131,6 +137,8 @@ struct ffg_keys {
 	__u32 flags;
 	__u32 safe;
 	__u32 slots;
+	__u32 domains;
+	__u32 reserved;
 };
 
 /**
@@ -195,7 +203,7 @@ struct ffg_line {
  * read-only to user space.
  *
  * @word holds the bits to set in PKRU around the call: 11 for each key that stays
- * closed, 10 for a slot that is read-only, 00 for one that is open.  Bit 0, which
+ * closed, 10 for a slot that is read-only, 00 for one that is open and the domain's key.  Bit 0, which
  * would close key 0 and is never legal, says that the word is stale:
  * FFG_IOC_BIND makes it valid again.  The only source of held and PKRU bits.
  */
@@ -390,9 +398,12 @@ struct ffg_grant_desc {
  * @user: address of 14 __u64 that become the record's user[], or 0
  * @serial: out: serial of the record
  * @timeout_ns: with FFG_BIND_WAIT: bound of the wait, at most 1 s; 0: 100 ms
+ * @domain: key of the domain that the call is made in, which stays open in it; 0: none
+ * @reserved: must be 0
  *
  * Errors: -ENOENT no such object; -ERANGE beyond the object; -EEXIST an object twice;
- * -EINVAL length 0, bad rights; -EUSERS no record left; and those of FFG_IOC_BIND.
+ * -EINVAL length 0, bad rights, @domain is no key of a domain; -EUSERS no record left; and
+ * those of FFG_IOC_BIND.
  */
 struct ffg_grant {
 	__u32 size;
@@ -403,6 +414,8 @@ struct ffg_grant {
 	__aligned_u64 user;
 	__u64 serial;
 	__u64 timeout_ns;
+	__u32 domain;
+	__u32 reserved;
 };
 
 /**
