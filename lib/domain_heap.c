@@ -58,7 +58,7 @@ enum { PAGE_FREE, PAGE_OWN, PAGE_SPAN, PAGE_LARGE, PAGE_REST };
 struct page {
 	uint64_t free[4];	/* a span's blocks */
 	uint32_t next, prev;	/* numbers of pages in the range; 0: none */
-	uint16_t pages;		/* of its run: in the first page and in the last of a free one */
+	uint16_t pages;		/* of its run; also in the last page of a free one */
 	uint16_t left;		/* free blocks of a span */
 	uint8_t kind;
 	uint8_t bin;
@@ -80,7 +80,7 @@ struct ffg_domain_heap {
 	uint32_t chunks;
 	uint32_t free_chunk;	/* none before this one is free */
 	size_t size, used;
-	size_t first_offset;	/* of the table in the first chunk, behind the heap's own pages */
+	size_t first_offset;	/* of its table, which is behind the heap's own pages */
 	struct bin bins[BINS];
 	uint64_t run_map[CHUNK_PAGES / 64];	/* which of the next lists are not empty */
 	uint32_t runs[CHUNK_PAGES];		/* free runs, by their number of pages */

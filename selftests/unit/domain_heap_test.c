@@ -212,7 +212,9 @@ TEST(a_bad_request_is_refused)
 {
 	struct ffg_domain_heap *heap = make(4 * MIB, 0);
 	static const size_t aligns[] = { 0, 3, 24, 2 * GIB, ~0UL };
-	static const size_t sizes[] = { 4 * MIB, 4 * MIB + 1, ~0UL, ~0UL - 15, ~0UL - 4095, 1UL << 63 };
+	static const size_t sizes[] = {
+		4 * MIB, 4 * MIB + 1, ~0UL, ~0UL - 15, ~0UL - 4095, 1UL << 63
+	};
 	unsigned char *block = ffg_domain_heap_alloc(heap, 1, 100, true);
 
 	ASSERT_NE(NULL, block);
@@ -432,14 +434,16 @@ TEST(what_is_no_block_is_noticed)
 		memset(living[i], 0x11, sizes[i]);
 	}
 	for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
+		size_t usable = ffg_domain_heap_usable(heap, living[i]);
+
 		ffg_domain_heap_free(heap, dead[i]);
 		list[count++] = dead[i];
-		for (size_t d = 1; d < ffg_domain_heap_usable(heap, living[i]) && d <= MIB; d *= 2) {
+		for (size_t d = 1; d < usable && d <= MIB; d *= 2) {
 			list[count++] = living[i] + d;
 			if (i)
 				list[count++] = living[i] - d;
 		}
-		list[count++] = living[i] + ffg_domain_heap_usable(heap, living[i]) - 1;
+		list[count++] = living[i] + usable - 1;
 	}
 	for (size_t d = 0; d < 5 * PAGE; d += PAGE / 2)
 		list[count++] = base + d;	/* the heap's own */
