@@ -518,8 +518,10 @@ static void dirty_and_reuse(struct __test_metadata *_metadata, struct ffg_domain
 			ASSERT_TRUE(all_are(blocks[i], 0, usable));
 			memset(blocks[i], 0xff, usable);
 		}
+		errno = 77;
 		for (unsigned int i = 0; i < 3; i++)
 			ffg_domain_heap_free(heap, blocks[i]);
+		ASSERT_EQ(77, errno);
 	}
 	ASSERT_TRUE(is_whole(heap));
 }
