@@ -353,7 +353,7 @@ FFG_API int ffg_object_query(struct ffg_context *context, const void *address,
  * stack, and when its budget has run out, the entry returns zero of its type, ffg_call_error()
  * tells why (FFG_E_VIOLATION, FFG_E_CRASHED, FFG_E_EXITED, FFG_E_TIMEOUT) and ffg_call_report()
  * has the report. The call's grants are closed; nothing that it left half done is undone but by
- * ffg_domain_reset(), and memory that it had allocated is lost.
+ * ffg_domain_reset(), and memory that it had allocated in libc's heap is lost.
  *
  * Not where a frame of libc or of the dynamic linker is on the foreign stack, as their locks may be
  * held (memcpy(), strlen() and their like, called by foreign code, hold none); not in threads
@@ -407,8 +407,9 @@ FFG_API void *ffg_domain_symbol(struct ffg_domain *domain, const char *symbol);
  *
  * For domains that were opened with FFG_POLICY_RECOVER, after a call was ended: writable data of
  * the library and of what was loaded with it are restored, and of their thread-local data the
- * calling thread's.  What is not: memory that the library allocated, files it opened, its exit
- * handlers, thread-local data of other threads, libraries that it loaded itself.  No thread may be
+ * calling thread's, and the domain's heap if it has one that no other domain uses: blocks of it are
+ * gone then, those too that trusted code still has.  What is not: memory in libc's heap, files it
+ * opened, its exit handlers, thread-local data of other threads, libraries that it loaded itself.  No thread may be
  * in a call of the domain (FFG_E_BUSY if one is seen there).  FFG_E_INVAL: the domain has another
  * policy.  FFG_E_BUSY: the library, or one that it needs, was loaded before the domain was opened
  * or serves another domain too, or foreign code started threads that still run.
@@ -429,6 +430,12 @@ FFG_API int ffg_domain_budget(struct ffg_domain *domain, unsigned int millisecon
 #define FFG_IN		FFG_RIGHT_READ
 #define FFG_OUT		(FFG_RIGHT_READ | FFG_RIGHT_WRITE)
 #define FFG_INOUT	(FFG_RIGHT_READ | FFG_RIGHT_WRITE)
+/*
+ * FFG_INOUT for all threads of the domain while the call runs, also for those that foreign code
+ * started before it: libraries that let threads of their own do the work.  The domain must have a
+ * key (ffg_options.domain_keys).  Such a call enters the kernel twice.
+ */
+#define FFG_THREADS	(FFG_INOUT | FFG_RIGHT_DOMAIN)
 
 /**
  * ffg_call_new() - prepare a call of a foreign function
@@ -476,7 +483,7 @@ FFG_API struct ffg_call *ffg_call_new_address(struct ffg_domain *domain, void *f
 					      const char *signature);
 /**
  * ffg_call_grant() - grant [address, address + length) of an object to the call
- * @rights: FFG_IN, FFG_OUT or FFG_INOUT
+ * @rights: FFG_IN, FFG_OUT, FFG_INOUT or FFG_THREADS
  *
  * The pages that the range touches are open to foreign code while it runs in this call.  Memory
  * that is no guarded object is FFG_E_NOT_OBJECT (windows on other memory do not exist

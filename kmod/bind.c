@@ -22,6 +22,7 @@
 
 #include "bind.h"
 #include "context.h"
+#include "domain.h"
 #include "mutant.h"
 #include "object.h"
 #include "pkru.h"
@@ -62,8 +63,23 @@ static struct ffg_binding *ffg_binding_pop(struct ffg_context *ctx, u32 *slots)
 	return &ctx->bindings[ctx->slots.index[key]];
 }
 
-/* The gate must ask before it uses the record again.  The caller holds the arena mutex. */
-static void ffg_record_stale(struct ffg_call_record *record)
+/**
+ * ffg_bind_is_wide() - is it the binding of a domain-wide grant?
+ * @ctx: context
+ * @binding: binding
+ */
+bool ffg_bind_is_wide(struct ffg_context *ctx, const struct ffg_binding *binding)
+{
+	return binding < ctx->bindings || binding >= ctx->bindings + FFG_SLOTS_MAX;
+}
+
+/**
+ * ffg_record_stale() - the gate must ask before it uses the record again
+ * @record: record
+ *
+ * The caller holds the arena mutex.
+ */
+void ffg_record_stale(struct ffg_call_record *record)
 {
 	WRITE_ONCE(record->shared->word, record->shared->word | FFG_WORD_STALE);
 }
@@ -156,15 +172,27 @@ static bool ffg_grant_bound(struct ffg_record_grant *grant)
 	return true;
 }
 
-/* What the record needs: slots that it has, bindings in its way, grants to be bound. */
-static void ffg_bind_survey(struct ffg_context *ctx, struct ffg_call_record *record,
-			    struct ffg_slot_plan *plan)
+/*
+ * What the record needs: slots that it has, bindings in its way, grants to be bound.  -EBUSY:
+ * another record has an object open for its domain.
+ */
+static int ffg_bind_survey(struct ffg_context *ctx, struct ffg_call_record *record,
+			   struct ffg_slot_plan *plan)
 {
 	*plan = (struct ffg_slot_plan){ 0 };
 	for (unsigned int i = 0; i < record->count; i++) {
 		struct ffg_record_grant *grant = &record->grants[i];
 		struct ffg_binding *binding = grant->object->binding;
 
+		if (binding == &grant->binding)
+			continue;
+		if (binding && ffg_bind_is_wide(ctx, binding))
+			return -EBUSY;
+		if (ffg_domain_wide(grant)) {
+			if (binding)
+				plan->must |= ffg_binding_bit(binding);
+			continue;
+		}
 		if (ffg_grant_bound(grant)) {
 			plan->keep |= ffg_binding_bit(binding);
 			continue;
@@ -176,6 +204,7 @@ static void ffg_bind_survey(struct ffg_context *ctx, struct ffg_call_record *rec
 		else
 			plan->readers++;
 	}
+	return 0;
 }
 
 /*
@@ -185,9 +214,10 @@ static void ffg_bind_survey(struct ffg_context *ctx, struct ffg_call_record *rec
 static int ffg_bind_plan(struct ffg_context *ctx, struct ffg_call_record *record, u32 held,
 			 struct ffg_slot_plan *plan)
 {
-	int err;
+	int err = ffg_bind_survey(ctx, record, plan);
 
-	ffg_bind_survey(ctx, record, plan);
+	if (err)
+		return err;
 	plan->held = held;
 	if (!plan->readers && !plan->writers)
 		return 0;
@@ -199,7 +229,9 @@ static int ffg_bind_plan(struct ffg_context *ctx, struct ffg_call_record *record
 	plan->readers = 0;
 	plan->writers = 0;
 	for (unsigned int i = 0; i < record->count; i++)
-		if (record->grants[i].rights & FFG_RIGHT_WRITE)
+		if (ffg_domain_wide(&record->grants[i]))
+			continue;
+		else if (record->grants[i].rights & FFG_RIGHT_WRITE)
 			plan->writers++;
 		else
 			plan->readers++;
@@ -233,6 +265,8 @@ static void ffg_bind_commit(struct ffg_context *ctx, struct ffg_call_record *rec
 		struct ffg_record_grant *grant = &record->grants[i];
 		unsigned int which;
 
+		if (ffg_domain_wide(grant))
+			continue;
 		if (grant->object->binding) {
 			ffg_count(ctx, FFG_STAT_BIND_HITS);
 			ffg_slot_touch(&ctx->slots, ffg_binding_slot(ctx, grant->object->binding));
@@ -254,6 +288,8 @@ static void ffg_bind_publish(struct ffg_context *ctx, struct ffg_call_record *re
 	for (unsigned int i = 0; i < record->count; i++) {
 		unsigned int key = record->grants[i].object->binding->key;
 
+		if (ffg_domain_wide(&record->grants[i]))
+			continue;
 		word &= ~ffg_pkru_ad(key);
 		if (record->grants[i].rights & FFG_RIGHT_WRITE)
 			word &= ~ffg_pkru_wd(key);
@@ -275,6 +311,10 @@ static int ffg_bind_try(struct ffg_context *ctx, const struct ffg_line *own,
 
 	if (!(record->shared->word & FFG_WORD_STALE))
 		return 0;
+	/* It is opened by who is going to call, and closed by the same thread. */
+	if (record->wide && !own)
+		return -EINVAL;
+	ffg_domain_settle(ctx, -1);
 	/*
 	 * A first look, to choose well, if there are others; only what is seen behind the
 	 * barrier counts.
@@ -293,6 +333,8 @@ static int ffg_bind_try(struct ffg_context *ctx, const struct ffg_line *own,
 	if (err)
 		return err;
 	ffg_bind_commit(ctx, record, &plan);
+	if (record->wide)
+		ffg_domain_bind(ctx, record);
 	ffg_bind_publish(ctx, record);
 	return 0;
 }

@@ -11,7 +11,6 @@
 #include <linux/ffiguard.h>
 
 #include "arena.h"
-#include "bind.h"
 #include "line.h"
 #include "record.h"
 #include "slot.h"
@@ -49,6 +48,7 @@ enum ffg_resource {
  * @arena: address space and objects
  * @lines: what each thread is doing at the gate
  * @records: call records
+ * @open: call records whose domain-wide grants are open
  * @slots: the donated keys
  * @bindings: what is bound to each slot, by its place in @slots
  * @waiters: tasks that wait for a slot
@@ -86,6 +86,7 @@ struct ffg_context {
 	struct ffg_arena arena;
 	struct ffg_lines lines;
 	struct ffg_records records;
+	struct list_head open;
 	struct ffg_slots slots;
 	struct ffg_binding bindings[FFG_SLOTS_MAX];
 	wait_queue_head_t waiters;

@@ -8,6 +8,7 @@
 #include "batch.h"
 #include "bind.h"
 #include "context.h"
+#include "domain.h"
 #include "grant.h"
 #include "object.h"
 #include "trace.h"
@@ -41,8 +42,10 @@ fault:
 	return -EFAULT;
 }
 
+#define FFG_RIGHTS_BOTH	(FFG_RIGHT_READ | FFG_RIGHT_WRITE)
+
 /* Check what does not need the objects. */
-static int ffg_grant_valid(const struct ffg_call_record *record)
+static int ffg_grant_valid(const struct ffg_call_record *record, unsigned int domain)
 {
 	const struct ffg_record_grant *grants = record->grants;
 
@@ -50,7 +53,10 @@ static int ffg_grant_valid(const struct ffg_call_record *record)
 		if (!grants[i].length)
 			return -EINVAL;
 		if (grants[i].rights != FFG_RIGHT_READ &&
-		    grants[i].rights != (FFG_RIGHT_READ | FFG_RIGHT_WRITE))
+		    grants[i].rights != FFG_RIGHTS_BOTH &&
+		    grants[i].rights != (FFG_RIGHTS_BOTH | FFG_RIGHT_DOMAIN))
+			return -EINVAL;
+		if (ffg_domain_wide(&grants[i]) && !domain)
 			return -EINVAL;
 		for (unsigned int j = 0; j < i; j++)
 			if (grants[j].handle == grants[i].handle)
@@ -97,6 +103,8 @@ static int ffg_grant_commit(struct ffg_context *ctx, struct ffg_call_record *rec
 	for (unsigned int i = 0; i < record->count; i++) {
 		struct ffg_record_grant *grant = &record->grants[i];
 
+		grant->binding.key = domain;
+		record->wide |= ffg_domain_wide(grant);
 		list_add_tail(&grant->by_object, &grant->object->grants);
 		grant->object->grant_count++;
 		trace_ffg_grant(record->index, grant->handle, grant->offset, grant->length,
@@ -119,6 +127,7 @@ static void ffg_record_revoke(struct ffg_context *ctx, struct ffg_call_record *r
 		return;
 	record->revoked = true;
 	WRITE_ONCE(record->shared->word, record->closed | FFG_WORD_STALE);
+	ffg_domain_close(ctx, record);
 	for (unsigned int i = 0; i < record->count; i++) {
 		struct ffg_record_grant *grant = &record->grants[i];
 		struct ffg_object *object = grant->object;
@@ -128,7 +137,7 @@ static void ffg_record_revoke(struct ffg_context *ctx, struct ffg_call_record *r
 		 * with other records that grant the object too: the slot is closed to all,
 		 * and those others bind anew.
 		 */
-		if (record->bound && object->binding)
+		if (record->bound && object->binding && !ffg_bind_is_wide(ctx, object->binding))
 			ffg_bind_dissolve(ctx, object->binding);
 		list_del(&grant->by_object);
 		object->grant_count--;
@@ -194,6 +203,7 @@ int ffg_grant(struct ffg_context *ctx, struct ffg_grant *arg)
 	struct ffg_call_record *record;
 	u64 user[FFG_USER_WORDS];
 	struct ffg_record_id id;
+	bool wide;
 	int err;
 
 	if (arg->flags & ~(FFG_BIND_NOW | FFG_BIND_WAIT) || arg->count > FFG_GRANTS_MAX ||
@@ -209,7 +219,7 @@ int ffg_grant(struct ffg_context *ctx, struct ffg_grant *arg)
 		return PTR_ERR(record);
 	err = ffg_grant_in(record, arg->grants);
 	if (!err)
-		err = ffg_grant_valid(record);
+		err = ffg_grant_valid(record, arg->domain);
 	if (err) {
 		mutex_lock(&ctx->lock);
 		ffg_record_rest(ctx, record);
@@ -224,7 +234,8 @@ int ffg_grant(struct ffg_context *ctx, struct ffg_grant *arg)
 	 * to.
 	 */
 	id = (struct ffg_record_id){ .record = record->index, .serial = record->serial };
-	if (arg->flags & FFG_BIND_NOW) {
+	wide = record->wide;
+	if (arg->flags & FFG_BIND_NOW && !wide) {
 		err = ffg_bind_record(ctx, id.record, id.serial, arg->flags & FFG_BIND_WAIT,
 				      arg->timeout_ns);
 		if (err) {
@@ -284,6 +295,7 @@ void ffg_grants_end_all(struct ffg_context *ctx)
 		if (!record->serial)
 			continue;
 		record->revoked = true;
+		list_del_init(&record->by_open);
 		WRITE_ONCE(record->shared->word, record->closed | FFG_WORD_STALE);
 		for (unsigned int i = 0; i < record->count; i++)
 			record->grants[i].object = NULL;

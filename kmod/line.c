@@ -19,6 +19,7 @@
 
 #include "compat/sched.h"
 #include "context.h"
+#include "domain.h"
 #include "line.h"
 #include "mutant.h"
 #include "pkru.h"
@@ -74,11 +75,15 @@ static struct task_struct *ffg_line_task(struct ffg_context *ctx, unsigned int i
 	return task && READ_ONCE(task->mm) == ctx->mm ? task : NULL;
 }
 
-/*
- * Index of the calling thread's line, or -1.  What the line itself says is not to be
- * trusted.
+/**
+ * ffg_line_index() - index of the calling thread's line
+ * @ctx: context
+ *
+ * What the line itself says is not to be trusted.  The caller holds the arena mutex.
+ *
+ * Return: the index, or -1.
  */
-static int ffg_line_index(struct ffg_context *ctx)
+int ffg_line_index(struct ffg_context *ctx)
 {
 	struct ffg_lines *lines = &ctx->lines;
 	pid_t thread = task_pid_nr(current);
@@ -195,6 +200,51 @@ u32 ffg_lines_holder(struct ffg_context *ctx, u32 bit)
 }
 
 /**
+ * ffg_lines_alive() - does a line have a thread that uses the mm?
+ * @ctx: context
+ * @index: index of the line
+ *
+ * The caller holds the arena mutex.
+ */
+bool ffg_lines_alive(struct ffg_context *ctx, unsigned int index)
+{
+	bool alive;
+
+	rcu_read_lock();
+	alive = ffg_line_task(ctx, index);
+	rcu_read_unlock();
+	return alive;
+}
+
+/**
+ * ffg_lines_running() - a thread that is in a call with a record
+ * @ctx: context
+ * @record: user address of the record
+ * @serial: serial of the record
+ *
+ * The thread is asked to call FFG_IOC_WAKE behind it.  Exact for what was stored before the
+ * last ffg_lines_barrier().  The caller holds the arena mutex.
+ *
+ * Return: index of its line, or -1.
+ */
+int ffg_lines_running(struct ffg_context *ctx, unsigned long record, u64 serial)
+{
+	for (unsigned int i = 0; i < ctx->lines.top; i++) {
+		struct ffg_line *line;
+
+		if (!ctx->lines.owner[i])
+			continue;
+		line = ffg_line_at(ctx, i);
+		if (READ_ONCE(line->tpkru) == FFG_LINE_IDLE || READ_ONCE(line->record) != record ||
+		    READ_ONCE(line->serial) != serial || !ffg_lines_alive(ctx, i))
+			continue;
+		WRITE_ONCE(line->wake, 1);
+		return i;
+	}
+	return -1;
+}
+
+/**
  * ffg_lines_ask_wake() - ask every thread to say when it lets go of slots
  * @ctx: context
  *
@@ -282,6 +332,7 @@ static void ffg_line_disown(struct ffg_context *ctx, unsigned int index)
 			xa_erase(&lines->by_thread, thread);
 	put_pid(lines->owner[index]);
 	lines->owner[index] = NULL;
+	ffg_domain_disown(ctx, index);
 	lines->count--;
 	ffg_count_add(ctx, FFG_STAT_LINES, -1);
 }
@@ -298,7 +349,8 @@ void ffg_lines_wake(struct ffg_context *ctx, struct ffg_line *line)
 {
 	if (!READ_ONCE(line->wake))
 		return;
-	WRITE_ONCE(line->wake, 0);
+	/* Who has opened domain-wide grants comes again to close them. */
+	WRITE_ONCE(line->wake, ffg_domain_opened(ctx, ffg_line_index(ctx)));
 	WRITE_ONCE(ctx->wakes, ctx->wakes + 1);
 	wake_up_all(&ctx->waiters);
 }
@@ -424,14 +476,23 @@ int ffg_line_detach(struct ffg_context *ctx, struct ffg_line_detach *arg)
 int ffg_line_wake(struct ffg_context *ctx, struct ffg_wake *arg)
 {
 	struct ffg_line *line;
+	bool settle;
 
-	if (arg->flags)
+	if (arg->flags & ~FFG_WAKE_KEEP)
 		return -EINVAL;
 	mutex_lock(&ctx->lock);
 	line = ffg_line_current(ctx);
 	if (line)
 		ffg_lines_wake(ctx, line);
+	settle = line && !(arg->flags & FFG_WAKE_KEEP) &&
+		 ffg_domain_opened(ctx, ffg_line_index(ctx));
 	mutex_unlock(&ctx->lock);
+	/* Nobody but the caller itself could have changed that meanwhile. */
+	if (settle && !ffg_arena_enter(ctx)) {
+		ffg_domain_settle(ctx, ffg_line_index(ctx));
+		WRITE_ONCE(line->wake, 0);
+		ffg_arena_leave(ctx);
+	}
 	return 0;
 }
 

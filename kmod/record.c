@@ -7,6 +7,7 @@
 #include <linux/slab.h>
 
 #include "context.h"
+#include "mutant.h"
 #include "pkru.h"
 #include "record.h"
 #include "vma.h"
@@ -20,6 +21,7 @@
 void ffg_records_init(struct ffg_context *ctx)
 {
 	INIT_LIST_HEAD(&ctx->records.resting);
+	INIT_LIST_HEAD(&ctx->open);
 }
 
 int ffg_records_alloc(struct ffg_context *ctx)
@@ -46,7 +48,14 @@ void ffg_records_exit(struct ffg_context *ctx)
 	kvfree(records->pages);
 }
 
-static unsigned long ffg_record_address(struct ffg_context *ctx, u32 index)
+/**
+ * ffg_record_address() - where user space sees a record
+ * @ctx: context
+ * @index: index of the record
+ *
+ * The caller holds the arena mutex.  Return: the address.
+ */
+unsigned long ffg_record_address(struct ffg_context *ctx, u32 index)
 {
 	return ctx->records.base + ((unsigned long)index << FFG_RECORD_SHIFT);
 }
@@ -88,6 +97,7 @@ static struct ffg_call_record *ffg_record_alloc(unsigned int count)
 	if (record) {
 		record->capacity = capacity;
 		INIT_LIST_HEAD(&record->link);
+		INIT_LIST_HEAD(&record->by_open);
 	}
 	return record;
 }
@@ -200,6 +210,7 @@ struct ffg_call_record *ffg_record_new(struct ffg_context *ctx, unsigned int cou
 		return record;
 	record->bound = false;
 	record->revoked = false;
+	record->wide = false;
 	record->count = count;
 	for (unsigned int i = 0; i < count; i++)
 		record->grants[i].record = record;
@@ -224,6 +235,8 @@ void ffg_record_publish(struct ffg_context *ctx, struct ffg_call_record *record,
 	ctx->records.count++;
 	ffg_count_add(ctx, FFG_STAT_RECORDS, 1);
 	record->closed = ctx->pkru_all;
+	if (FFG_MUTANT(DOMAIN_WORD))
+		record->closed &= ~ffg_pkru_close(ctx->domains);
 	if (domain)
 		record->closed &= ~(ffg_pkru_ad(domain) | ffg_pkru_wd(domain));
 	WRITE_ONCE(shared->word, record->closed | FFG_WORD_STALE);

@@ -6,6 +6,8 @@
 #include <linux/mm_types.h>
 #include <linux/ffiguard.h>
 
+#include "bind.h"
+
 struct ffg_context;
 struct ffg_object;
 
@@ -24,6 +26,7 @@ struct ffg_object;
  * @pages: number of them
  * @rights: FFG_RIGHT_*
  * @by_object: in object->grants
+ * @binding: of a domain-wide grant: what its object is bound to
  */
 struct ffg_record_grant {
 	struct ffg_call_record *record;
@@ -35,6 +38,7 @@ struct ffg_record_grant {
 	unsigned long pages;
 	u32 rights;
 	struct list_head by_object;
+	struct ffg_binding binding;
 };
 
 /**
@@ -47,6 +51,9 @@ struct ffg_record_grant {
  * @bound: a thread may have opened the slots of these grants
  * @revoked: the grants have ended
  * @retiring: stands in the batch that is being revoked
+ * @wide: some grants are domain-wide
+ * @by_open: in the context's list of records whose domain-wide grants are open
+ * @opener: line of the thread that opened them; -1: it gave the line up
  * @link: among the resting records
  * @count: length of @grants
  * @grants: grants
@@ -62,6 +69,9 @@ struct ffg_call_record {
 	bool bound;
 	bool revoked;
 	bool retiring;
+	bool wide;
+	struct list_head by_open;
+	int opener;
 	struct list_head link;
 	unsigned int count;
 	struct ffg_record_grant grants[];
@@ -106,6 +116,7 @@ int ffg_records_mmap(struct ffg_context *ctx, struct vm_area_struct *vma);
 struct ffg_call_record *ffg_record_new(struct ffg_context *ctx, unsigned int count);
 void ffg_record_publish(struct ffg_context *ctx, struct ffg_call_record *record,
 			unsigned int domain, const u64 *user);
+unsigned long ffg_record_address(struct ffg_context *ctx, u32 index);
 void ffg_record_rest(struct ffg_context *ctx, struct ffg_call_record *record);
 struct ffg_call_record *ffg_record_at(struct ffg_context *ctx, u32 index);
 struct ffg_call_record *ffg_record_find(struct ffg_context *ctx, u32 index, u64 serial);

@@ -348,9 +348,13 @@ int ffg_call_grant(struct ffg_call *call, const void *address, size_t length, un
 		return error;
 	if (!length)
 		return ffg_fail(FFG_E_INVAL, "a grant of 0 bytes");
-	if (rights != FFG_IN && rights != FFG_INOUT)
-		return ffg_fail(FFG_E_INVAL, "rights %#x are not FFG_IN, FFG_OUT or FFG_INOUT",
+	if (rights != FFG_IN && rights != FFG_INOUT && rights != FFG_THREADS)
+		return ffg_fail(FFG_E_INVAL,
+				"rights %#x are not FFG_IN, FFG_OUT, FFG_INOUT or FFG_THREADS",
 				rights);
+	if (rights == FFG_THREADS && !call->key)
+		return ffg_fail(FFG_E_INVAL,
+				"FFG_THREADS: the domain has no key (ffg_options.domain_keys)");
 	error = find_object(call->context, address, length, &object);
 	if (error)
 		return error;

@@ -218,11 +218,13 @@ void ffg_callback_jump(uintptr_t sp)
 	for (;;) {
 		frame = (struct ffg_callback_frame *)(uintptr_t)line->user[1];
 		if (!frame || (uintptr_t)frame > sp)
-			return;
+			break;
 		line->fsp = frame->fsp;
 		line->user[2]--;
 		line->user[1] = (uintptr_t)frame->previous;
 	}
+	if (line->wake)
+		ffg_gate_wake();
 }
 
 /* ---- what the stops mean ---- */

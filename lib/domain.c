@@ -38,6 +38,7 @@ static void discard(struct ffg_domain *domain)
 	if (!domain)
 		return;
 	ffg_snapshot_free(domain->snapshot);
+	ffg_domain_memory_discard(domain->heap);
 	free(domain->library);
 	free(domain);
 }
@@ -94,7 +95,9 @@ static int prepare(struct ffg_domain *domain, const struct ffg_loaded_list *befo
 	if (error || domain->policy != FFG_POLICY_RECOVER)
 		return error;
 	domain->snapshot = ffg_snapshot_take(before, domain->handle);
-	return domain->snapshot ? 0 : ffg_error();
+	if (domain->snapshot && domain->key)
+		domain->heap = ffg_domain_memory_copy(domain->key);
+	return domain->snapshot && (domain->heap || !domain->key) ? 0 : ffg_error();
 }
 
 FFG_API struct ffg_domain *ffg_domain_open(struct ffg_context *context, const char *library,
@@ -244,8 +247,8 @@ static void find_busy(struct ffg_thread *thread, void *data)
 		busy->found = true;
 }
 
-/* 0 if nobody else depends on the data of @domain now. */
-static int reset_check(struct ffg_domain *domain)
+/* 0 if nobody else depends on the data of @domain now.  *@alone: or has its key. */
+static int reset_check(struct ffg_domain *domain, bool *alone)
 {
 	struct ffg_context *context = domain->context;
 	struct busy busy = { .domain = domain };
@@ -263,10 +266,13 @@ static int reset_check(struct ffg_domain *domain)
 	if (!ffg_snapshot_covers(domain->snapshot, domain->handle))
 		return ffg_fail(FFG_E_BUSY, "%s was loaded before the domain was opened",
 				domain->library);
+	*alone = true;
 	pthread_mutex_lock(&context->lock);
 	for (struct ffg_domain *d = context->domains; d && !other && !error; d = d->next) {
 		bool shared = false;
 
+		if (d != domain && d->key == domain->key)
+			*alone = false;
 		if (d != domain)
 			error = ffg_snapshot_shared(domain->snapshot, d->handle, &shared);
 		if (shared)
@@ -282,16 +288,20 @@ static int reset_check(struct ffg_domain *domain)
 FFG_API int ffg_domain_reset(struct ffg_domain *domain)
 {
 	int error = domain_check(domain);
+	bool alone = false;
 
 	if (error)
 		return error;
 	if (!domain->snapshot)
 		return ffg_fail(FFG_E_INVAL, "%s was not opened with FFG_POLICY_RECOVER",
 				domain->library);
-	error = reset_check(domain);
+	error = reset_check(domain, &alone);
 	if (error)
 		return error;
 	ffg_snapshot_restore(domain->snapshot);
+	/* Else it is the heap of others, too. */
+	if (domain->heap && alone)
+		ffg_domain_memory_restore(domain->key, domain->heap);
 	return 0;
 }
 

@@ -51,6 +51,17 @@ __attribute__((constructor)) static void find_next(void)
 	next.usable = (size_t (*)(void *))found[2];
 }
 
+/*
+ * Is the thread in the middle of a heap, which a recovery would leave locked?  Foreign code can
+ * write it, to its own harm.
+ */
+static __thread bool inside __attribute__((tls_model("initial-exec")));
+
+bool ffg_domain_malloc_inside(void)
+{
+	return inside;
+}
+
 /* ---- by trusted code ---- */
 
 /* Stand for whatever domain has the key. */
@@ -81,10 +92,13 @@ static void domain_free(void *address)
 
 	if (!heap)
 		return;
-	if (ffg_domain_memory_foreign())
+	if (ffg_domain_memory_foreign()) {
+		inside = true;
 		ffg_domain_heap_free(heap, address);
-	else
+		inside = false;
+	} else {
 		by_gate(key, "free()", (void *)ffg_domain_heap_free, argument, NULL);
+	}
 }
 
 static size_t domain_usable(void *address)
@@ -114,8 +128,12 @@ static void *domain_realloc(void *address, size_t size)
 		domain_free(address);
 		return NULL;
 	}
-	if (heap && ffg_domain_memory_foreign())
-		return ffg_domain_heap_realloc(heap, address, size);
+	if (heap && ffg_domain_memory_foreign()) {
+		inside = true;
+		address = ffg_domain_heap_realloc(heap, address, size);
+		inside = false;
+		return address;
+	}
 	if (!heap || !by_gate(key, "realloc()", (void *)ffg_domain_heap_realloc, argument, &result) ||
 	    !result)
 		errno = ENOMEM;
@@ -154,6 +172,7 @@ void ffg_domain_heap_bad(const void *address)
 	ffg_text_hex(&text, (uintptr_t)address);
 	ffg_text_put(&text, ", which is no block of its domain's heap (freed before?)\n");
 	ffg_text_write(&text, STDERR_FILENO);
+	inside = false;
 	abort();
 }
 
@@ -164,18 +183,21 @@ static struct ffg_domain_heap *heap_here(void)
 	return ffg_domain_memory_heap(ffg_domain_memory_running());
 }
 
-static void *take(size_t align, size_t size)
+static void *take(struct ffg_domain_heap *heap, size_t align, size_t size, bool zero)
 {
-	struct ffg_domain_heap *heap = heap_here();
+	void *block;
 
-	return heap ? ffg_domain_heap_alloc(heap, align, size, false) : aligned_alloc(align, size);
+	inside = true;
+	block = ffg_domain_heap_alloc(heap, align, size, zero);
+	inside = false;
+	return block;
 }
 
 static void *domain_malloc(size_t size)
 {
 	struct ffg_domain_heap *heap = heap_here();
 
-	return heap ? ffg_domain_heap_alloc(heap, 1, size, false) : malloc(size);
+	return heap ? take(heap, 1, size, false) : malloc(size);
 }
 
 static void *domain_calloc(size_t count, size_t size)
@@ -188,7 +210,7 @@ static void *domain_calloc(size_t count, size_t size)
 		errno = ENOMEM;
 		return NULL;
 	}
-	return ffg_domain_heap_alloc(heap, 1, size, true);
+	return take(heap, 1, size, true);
 }
 
 static void *domain_realloc_any(void *address, size_t size)
@@ -198,7 +220,9 @@ static void *domain_realloc_any(void *address, size_t size)
 
 static void *domain_aligned_alloc(size_t align, size_t size)
 {
-	return take(align, size);
+	struct ffg_domain_heap *heap = heap_here();
+
+	return heap ? take(heap, align, size, false) : aligned_alloc(align, size);
 }
 
 static int domain_posix_memalign(void **address, size_t align, size_t size)
@@ -208,7 +232,7 @@ static int domain_posix_memalign(void **address, size_t align, size_t size)
 
 	if (align % sizeof(void *) || align & (align - 1) || !align)
 		return EINVAL;
-	block = take(align, size);
+	block = domain_aligned_alloc(align, size);
 	if (!block)
 		error = errno;
 	else
@@ -219,12 +243,12 @@ static int domain_posix_memalign(void **address, size_t align, size_t size)
 
 static void *domain_valloc(size_t size)
 {
-	return take(PAGE, size);
+	return domain_aligned_alloc(PAGE, size);
 }
 
 static void *domain_pvalloc(size_t size)
 {
-	return take(PAGE, (size + PAGE - 1) & ~(PAGE - 1));
+	return domain_aligned_alloc(PAGE, (size + PAGE - 1) & ~(PAGE - 1));
 }
 
 static char *copy_text(const char *text, size_t length)

@@ -7,6 +7,8 @@
  * libraries the context.
  */
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "domain_memory.h"
@@ -161,6 +163,51 @@ void ffg_domain_memory_fork(void)
 		if (shared.key[n])
 			ffg_domain_heap_fork_child(heaps[n]);
 	ffg_domain_memory_close();
+}
+
+/* ---- copies ---- */
+
+struct ffg_domain_copy {
+	size_t used;
+	char bytes[];
+};
+
+/* What the heap says is what foreign code wrote. */
+static size_t used_of(const struct ffg_domain_heap *heap)
+{
+	size_t used = ffg_domain_heap_used(heap) & ~(PAGE - 1);
+
+	return used < shared.piece ? used : shared.piece;
+}
+
+struct ffg_domain_copy *ffg_domain_memory_copy(unsigned int key)
+{
+	size_t used = used_of(shared.heap[key]);
+	struct ffg_domain_copy *copy = malloc(sizeof(*copy) + used);
+
+	if (!copy) {
+		ffg_fail(FFG_E_NOMEM, "copy of a domain's heap: out of memory");
+		return NULL;
+	}
+	copy->used = used;
+	memcpy(copy->bytes, shared.heap[key], used);
+	return copy;
+}
+
+void ffg_domain_memory_restore(unsigned int key, const struct ffg_domain_copy *copy)
+{
+	char *heap = (char *)shared.heap[key];
+
+	/* All behind what was used then, also what a spoilt heap does not own up to. */
+	if (madvise(heap + copy->used, shared.piece - copy->used, MADV_DONTNEED))
+		memset(heap + copy->used, 0, used_of(shared.heap[key]) - copy->used);
+	memcpy(heap, copy->bytes, copy->used);
+	ffg_domain_heap_fork_child(shared.heap[key]);
+}
+
+void ffg_domain_memory_discard(struct ffg_domain_copy *copy)
+{
+	free(copy);
 }
 
 struct ffg_domain_heap *ffg_domain_memory_heap(unsigned int key)

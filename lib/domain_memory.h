@@ -21,6 +21,14 @@ void ffg_domain_memory_fork(void);
 /* Around fork(), in the order of locks after all others. */
 void ffg_domain_memory_lock(void);
 void ffg_domain_memory_unlock(void);
+/*
+ * Copies of the heap of a key, while no code of the domain runs: NULL: no memory, which is set;
+ * put one back; free one, or NULL.
+ */
+struct ffg_domain_copy;
+struct ffg_domain_copy *ffg_domain_memory_copy(unsigned int key);
+void ffg_domain_memory_restore(unsigned int key, const struct ffg_domain_copy *copy);
+void ffg_domain_memory_discard(struct ffg_domain_copy *copy);
 /* The heap of a key, NULL: it is no domain's.  Async-signal-safe. */
 struct ffg_domain_heap *ffg_domain_memory_heap(unsigned int key);
 /* For region.c; async-signal-safe. */
@@ -40,6 +48,8 @@ struct ffg_domain_heap *ffg_domain_memory_find(const void *address, unsigned int
 
 /* ---- domain_malloc.c ---- */
 
+/* Is the calling thread in the middle of changing a heap?  Async-signal-safe. */
+bool ffg_domain_malloc_inside(void);
 /*
  * Let the libraries that were not loaded @before, of those that @handle (of dlopen()) needs, take
  * their memory from the heap of the domain that runs.  0 or an error code that is set.

@@ -211,8 +211,13 @@ int ffg_gate_bind(const struct ffg_record *record, unsigned int attempt)
 void ffg_gate_wake(void)
 {
 	struct ffg_context *context = ffg_context_process();
+	const struct ffg_thread *thread = ffg_thread_self();
+	const struct ffg_line *line = thread ? thread->line : NULL;
 	struct ffg_wake wake = { .size = sizeof(wake) };
 
+	/* In a callback, or in a handler on top of a call: what that was granted is open still. */
+	if (line && (line->user[2] || line->user[4] || line->tpkru != FFG_LINE_IDLE))
+		wake.flags = FFG_WAKE_KEEP;
 	if (context)
 		ffg_sys_ioctl(context, FFG_IOC_WAKE, &wake);
 }

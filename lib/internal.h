@@ -255,6 +255,7 @@ struct ffg_domain {
 	enum ffg_policy policy;		/* constant */
 	unsigned int budget;		/* milliseconds for a call, 0: any; under context->lock */
 	struct ffg_snapshot *snapshot;	/* of its data, for ffg_domain_reset(); constant */
+	struct ffg_domain_copy *heap;	/* of its heap, likewise */
 };
 
 /* ---- gate (gate.h, gate.c, gate_x86_64.S) ---- */

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "chain.h"
+#include "domain_memory.h"
 #include "gate.h"
 #include "lockfree.h"
 #include "mutant.h"
@@ -263,6 +264,8 @@ static const char *obstacle(const struct interrupted *at, const ucontext_t *fram
 
 	if (from - (uintptr_t)stack->map > end - (uintptr_t)stack->map)
 		return "it was not on the foreign stack of its call, but a handler's or its own";
+	if (ffg_domain_malloc_inside())
+		return "it was inside of malloc(), and the heap of its domain may be locked";
 	if (at->thread->line_ro->fs_base != fs_base())
 		return "the fs base of the thread was changed";
 	/* Beyond its end nothing of the stack is there. */

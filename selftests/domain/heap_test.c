@@ -418,6 +418,40 @@ TEST(bad_free_recovered)
 	LIVED("recovered\n");
 }
 
+static void body_reset(const void *data)
+{
+	struct pair pair = pair_open(2, FFG_POLICY_RECOVER);
+	new_fn new = entry(&pair.owner, "block_new", "p(i)");
+	struct ffg_call *call = scene_call(&pair.owner, "block_free", "v(p)");
+	free_fn release = ffg_call_entry(call);
+	void *first = NULL, *other = NULL;
+	unsigned char *block;
+
+	(void)data;
+	for (int i = 0; i < 200; i++) {
+		void *large = new(8 << 20), *small = new(40);
+
+		/* Every time it is the same heap again: nothing of the last round is there. */
+		SCENE_CHECK(large && small);
+		SCENE_CHECK(!i || (large == first && small == other));
+		first = large;
+		other = small;
+		release((char *)large + 16);
+		SCENE_CHECK(ffg_call_error(call) == FFG_E_CRASHED);
+		SCENE_CHECK(!ffg_domain_reset(pair.owner.domain));
+	}
+	block = ((by_fn)entry(&pair.owner, "block_by", "p(ii)"))(1, 8 << 20);
+	for (int i = 0; i < 8 << 20; i += 64)
+		SCENE_CHECK(!block[i]);
+	fprintf(stderr, "reset\n");
+}
+
+TEST(reset_restores_the_heap)
+{
+	death_run(&death, body_reset, NULL);
+	LIVED("reset\n");
+}
+
 /* ---- use ---- */
 
 static void body_churn(const void *data)

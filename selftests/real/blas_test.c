@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * OpenBLAS: its threads are started with the library, by its constructor, and work on the matrices
- * in place.  They have no grants: a grant is the calling thread's.  So guarded matrices are for
- * one thread; with more the violation comes, in the worker, and matrices that are plain memory
- * are what works.
+ * in place.  An ordinary grant is the calling thread's: guarded matrices are then for one thread,
+ * and with more the violation comes, in the worker.  FFG_THREADS is for all of them.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -35,33 +34,44 @@ static void threads_set(struct real *real, int threads)
 
 static const char dgemm[] = "v(iiiiiidpipidpi)";
 
-static void multiply(struct real *real, int threads, double *a, double *b, double *c)
+/* @all: the matrices are granted to all threads. */
+static void multiply(struct real *real, int threads, bool all, double *a, double *b, double *c)
 {
 	fill(a, 1);
 	fill(b, 2);
 	fill(c, 3);
 	threads_set(real, threads);
-	for (int round = 0; round < 3; round++)
-		REAL(real, cblas_dgemm, dgemm, IN(a, BYTES), IN(b, BYTES), IN_OUT(c, BYTES))
-			(CblasRowMajor, CblasNoTrans, CblasTrans, N, N, N, 0.5, a, N, b, N, 0.25,
-			 c, N);
+	for (int round = 0; round < 3; round++) {
+		__typeof__(&cblas_dgemm) gemm = all ?
+			REAL(real, cblas_dgemm, dgemm, THREADS(a, BYTES), THREADS(b, BYTES),
+			     THREADS(c, BYTES)) :
+			REAL(real, cblas_dgemm, dgemm, IN(a, BYTES), IN(b, BYTES),
+			     IN_OUT(c, BYTES));
+
+		gemm(CblasRowMajor, CblasNoTrans, CblasTrans, N, N, N, 0.5, a, N, b, N, 0.25, c, N);
+	}
 	real_output(real, "product", c, BYTES);
 }
 
-static void guarded_matrices(struct real *real, int threads)
+static void guarded_matrices(struct real *real, int threads, bool all)
 {
-	multiply(real, threads, real_alloc(real, BYTES), real_alloc(real, BYTES),
+	multiply(real, threads, all, real_alloc(real, BYTES), real_alloc(real, BYTES),
 		 real_alloc(real, BYTES));
 }
 
 static void one_thread(struct real *real)
 {
-	guarded_matrices(real, 1);
+	guarded_matrices(real, 1, false);
 }
 
 static void two_threads(struct real *real)
 {
-	guarded_matrices(real, 2);
+	guarded_matrices(real, 2, false);
+}
+
+static void granted_to_threads(struct real *real)
+{
+	guarded_matrices(real, 2, true);
 }
 
 /* Key 0 to every thread, so nothing is granted. */
@@ -131,6 +141,12 @@ REAL_TEST(workers_have_no_grants)
 {
 	use_threads();
 	EXPECT_TRUE(real_dies(LIBRARY, two_threads, "  call:    none, thread "));
+}
+
+REAL_TEST(workers_have_domain_wide_grants)
+{
+	use_threads();
+	EXPECT_TRUE(real_same_with_key(LIBRARY, granted_to_threads));
 }
 
 TEST_HARNESS_MAIN

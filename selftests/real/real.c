@@ -311,7 +311,12 @@ struct run {
 static void open_library(struct real *real)
 {
 	if (real->guarded) {
-		real->context = ffg_context_open(NULL);
+		struct ffg_options options = {
+			.size = sizeof(options),
+			.domain_keys = real->keys,
+		};
+
+		real->context = ffg_context_open(&options);
 		if (!real->context)
 			real_fail("no context: %s", ffg_error_message());
 		real->domain = ffg_domain_open(real->context, real->library, 0);
@@ -353,10 +358,18 @@ static void close_library(struct real *real)
 		real_fail("closing: %s", ffg_error_message());
 }
 
-static void run(struct run *run, const char *library, real_body body, bool guarded,
+/* As it is; behind the gate; and so with a protection key of the domain's own. */
+enum how { PLAIN, GUARDED, WITH_KEY };
+
+static void run(struct run *run, const char *library, real_body body, enum how how,
 		const char *withheld)
 {
-	struct real real = { .guarded = guarded, .library = library, .withheld = withheld };
+	struct real real = {
+		.guarded = how != PLAIN,
+		.keys = how == WITH_KEY,
+		.library = library,
+		.withheld = withheld,
+	};
 	struct rlimit no_core = { 0, 0 };
 	int fd = memfd_create("stderr", MFD_CLOEXEC);
 	ssize_t length;
@@ -442,18 +455,38 @@ static bool outputs_equal(const struct real_output *a, const struct real_output 
 	return true;
 }
 
-bool real_same(const char *library, real_body body)
+static bool equal_to(const struct run *plain, const char *library, real_body body, enum how how)
 {
-	struct run *plain = run_new(), *guarded = run_new();
+	struct run *guarded = run_new();
 	bool same;
 
-	run(plain, library, body, false, NULL);
-	run(guarded, library, body, true, NULL);
-	same = ended_well(plain, "without guards");
-	same = ended_well(guarded, "behind the gate") && same;
+	run(guarded, library, body, how, NULL);
+	same = ended_well(guarded, how == GUARDED ? "behind the gate" : "with a key");
 	same = same && outputs_equal(plain->output, guarded->output);
-	run_free(plain);
 	run_free(guarded);
+	return same;
+}
+
+bool real_same(const char *library, real_body body)
+{
+	struct run *plain = run_new();
+	bool same;
+
+	run(plain, library, body, PLAIN, NULL);
+	same = ended_well(plain, "without guards") && equal_to(plain, library, body, GUARDED) &&
+	       equal_to(plain, library, body, WITH_KEY);
+	run_free(plain);
+	return same;
+}
+
+bool real_same_with_key(const char *library, real_body body)
+{
+	struct run *plain = run_new();
+	bool same;
+
+	run(plain, library, body, PLAIN, NULL);
+	same = ended_well(plain, "without guards") && equal_to(plain, library, body, WITH_KEY);
+	run_free(plain);
 	return same;
 }
 
@@ -462,7 +495,7 @@ static bool violates(const char *library, real_body body, const char *withheld, 
 	struct run *guarded = run_new();
 	bool stopped;
 
-	run(guarded, library, body, true, withheld);
+	run(guarded, library, body, GUARDED, withheld);
 	stopped = WIFSIGNALED(guarded->status) && WTERMSIG(guarded->status) == SIGSEGV &&
 		  strstr(guarded->text, "ffiguard: violation: ") && strstr(guarded->text, words);
 	if (!stopped)

@@ -22,6 +22,7 @@ struct real_callback;
 /* One run. */
 struct real {
 	bool guarded;
+	unsigned int keys;		/* guarded: of domains */
 	const char *library;
 	const char *withheld;		/* function whose last grant is not given; NULL: none */
 	struct ffg_context *context;	/* guarded */
@@ -43,6 +44,7 @@ struct real_grant {
 #define IN(address, length)	((struct real_grant){ address, length, FFG_IN })
 #define OUT(address, length)	((struct real_grant){ address, length, FFG_OUT })
 #define IN_OUT(address, length)	((struct real_grant){ address, length, FFG_INOUT })
+#define THREADS(address, length) ((struct real_grant){ address, length, FFG_THREADS })
 
 /*
  * REAL() - the function to call: REAL(real, strlen, "i(p)", IN(text, 6))(text)
@@ -94,8 +96,13 @@ void real_fail(const char *format, ...) __attribute__((format(printf, 1, 2), nor
 } while (0)
 
 typedef void (*real_body)(struct real *real);
-/* Both runs: do they end well, and is what they put out equal and not empty? */
+/*
+ * Both runs, and a third one in which the domain has a protection key and so a heap of its own:
+ * do they end well, and is what they put out equal and not empty?
+ */
 bool real_same(const char *library, real_body body);
+/* The same without the run in which there is no such key. */
+bool real_same_with_key(const char *library, real_body body);
 /*
  * The guarded run with the last grant of every call of @function withheld: does it die of a
  * violation that names @function?

@@ -365,16 +365,22 @@ struct ffg_object_query {
 /* Rights of a grant.  Protection keys have no write-only. */
 #define FFG_RIGHT_READ		(1U << 0)
 #define FFG_RIGHT_WRITE		(1U << 1)	/* implies FFG_RIGHT_READ */
+#define FFG_RIGHT_DOMAIN	(1U << 2)	/* for all threads of the record's domain */
 
 /**
  * struct ffg_grant_desc - one grant of a call record
  * @object: handle
  * @offset: first granted byte in the object
  * @length: granted bytes, at least 1
- * @rights: FFG_RIGHT_READ, or FFG_RIGHT_READ | FFG_RIGHT_WRITE
+ * @rights: FFG_RIGHT_READ, or FFG_RIGHT_READ | FFG_RIGHT_WRITE, or both and FFG_RIGHT_DOMAIN
  * @reserved: must be 0
  *
  * Granted are the pages that the range touches; the object's other pages stay closed.
+ *
+ * With FFG_RIGHT_DOMAIN the pages carry the key of the record's domain, not a slot, from the
+ * FFG_IOC_BIND of a thread that is about to make the call (FFG_BIND_NOW does not do it) to the
+ * FFG_IOC_WAKE behind it: all threads reach them that have this key open, so those, too, that
+ * code of the domain has started before.
  */
 struct ffg_grant_desc {
 	__u64 object;
@@ -402,7 +408,7 @@ struct ffg_grant_desc {
  * @reserved: must be 0
  *
  * Errors: -ENOENT no such object; -ERANGE beyond the object; -EEXIST an object twice;
- * -EINVAL length 0, bad rights, @domain is no key of a domain; -EUSERS no record left; and
+ * -EINVAL length 0, bad rights, @domain is no key of a domain or 0 with FFG_RIGHT_DOMAIN; -EUSERS no record left; and
  * those of FFG_IOC_BIND.
  */
 struct ffg_grant {
@@ -480,12 +486,16 @@ struct ffg_revoke {
 /**
  * struct ffg_wake - FFG_IOC_WAKE, tell waiters that the calling thread let go of its slots
  * @size: sizeof(struct ffg_wake)
- * @flags: must be 0
+ * @flags: FFG_WAKE_KEEP: the thread is still inside of a call, further out: its domain-wide
+ *	grants stay open, and it is asked to come again.  Without it they are closed, unless
+ *	another thread is in a call with the same record.
  */
 struct ffg_wake {
 	__u32 size;
 	__u32 flags;
 };
+
+#define FFG_WAKE_KEEP		(1U << 0)
 
 /* ffg_fault.access */
 #define FFG_ACCESS_READ		0U

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef FFG_DOMAIN_H
+#define FFG_DOMAIN_H
+
+#include <linux/types.h>
+
+struct ffg_call_record;
+struct ffg_context;
+struct ffg_line;
+struct ffg_record_grant;
+
+bool ffg_domain_wide(const struct ffg_record_grant *grant);
+bool ffg_domain_opened(struct ffg_context *ctx, int index);
+void ffg_domain_bind(struct ffg_context *ctx, struct ffg_call_record *record);
+void ffg_domain_close(struct ffg_context *ctx, struct ffg_call_record *record);
+void ffg_domain_settle(struct ffg_context *ctx, int index);
+void ffg_domain_disown(struct ffg_context *ctx, int index);
+
+#endif /* FFG_DOMAIN_H */
