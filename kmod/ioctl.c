@@ -90,7 +90,8 @@ FFG_RUN(ffg_stats, ffg_stats)
 static const struct ffg_command ffg_commands[] = {
 	FFG_COMMAND(FFG_IOC_HELLO, ffg_hello, records_size, FFG_STATE_OPEN, true,
 		    ffg_context_hello),
-	FFG_COMMAND(FFG_IOC_KEYS, ffg_keys, slots, FFG_STATE_HELLO, false, ffg_context_keys),
+	FFG_COMMAND(FFG_IOC_KEYS, ffg_keys, reserved, FFG_STATE_HELLO, false,
+		    ffg_context_keys),
 	FFG_COMMAND(FFG_IOC_LIMITS, ffg_limits, tables, FFG_STATE_HELLO, true, ffg_context_limits),
 	FFG_COMMAND(FFG_IOC_LINE_ATTACH, ffg_line_attach, reserved, FFG_STATE_KEYS, true,
 		    ffg_line_attach),
@@ -104,7 +105,7 @@ static const struct ffg_command ffg_commands[] = {
 		    ffg_object_check),
 	FFG_COMMAND(FFG_IOC_OBJECT_QUERY, ffg_object_query, grants, FFG_STATE_KEYS, true,
 		    ffg_object_query),
-	FFG_COMMAND(FFG_IOC_GRANT, ffg_grant, timeout_ns, FFG_STATE_KEYS, true, ffg_grant),
+	FFG_COMMAND(FFG_IOC_GRANT, ffg_grant, reserved, FFG_STATE_KEYS, true, ffg_grant),
 	FFG_COMMAND(FFG_IOC_BIND, ffg_bind, timeout_ns, FFG_STATE_KEYS, false, ffg_bind),
 	FFG_COMMAND(FFG_IOC_REVOKE, ffg_revoke, damage, FFG_STATE_KEYS, true, ffg_revoke),
 	FFG_COMMAND(FFG_IOC_WAKE, ffg_wake, flags, FFG_STATE_KEYS, false, ffg_line_wake),

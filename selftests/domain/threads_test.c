@@ -367,41 +367,30 @@ TEST(closed_after_recovery)
 	EXPECT_TRUE(death_said(&death, "error 1\n"));
 }
 
-static void *die_run(void *data)
-{
-	struct side *side = data;
-
-	SCENE_CHECK(!ffg_thread_attach(side->s->context));
-	((begin_fn)side->entry)(side->object, 9, 0x44, 0);
-	pthread_exit(NULL);
-}
-
-static void body_many_threads(const void *data)
+static void body_cancel(const void *data)
 {
 	struct scene s = pool_open(0);
 	struct side side = { .s = &s, .object = object_new(&s) };
-	struct ffg_call *call = call_with(&s, "pool_begin", "v(piii)", side.object, FFG_THREADS);
-	end_fn end = scene_entry(&s, "pool_end", "i()", NULL, 0, 0);
+	struct ffg_call *call = call_with(&s, "pool_while", "i(pii)", side.object, FFG_THREADS);
+	do_fn outside = scene_entry(&s, "pool_do", "i(pii)", NULL, 0, 0);
+	pthread_t thread;
 
 	(void)data;
 	side.entry = ffg_call_entry(call);
-	for (int round = 0; round < 20; round++) {
-		pthread_t thread;
-
-		((begin_fn)side.entry)(side.object, 9, -1, 0);
-		SCENE_CHECK(!pthread_create(&thread, NULL, die_run, &side));
-		pthread_join(thread, NULL);
-	}
-	end();
+	SCENE_CHECK(!pthread_create(&thread, NULL, while_run, &side));
+	usleep(300000);
+	SCENE_CHECK(side.object[9] == 0x44);
+	SCENE_CHECK(!pthread_cancel(thread) && !pthread_join(thread, NULL));
+	fprintf(stderr, "it has ended\n");
+	outside(side.object, 9, 0x55);
 	fprintf(stderr, "survived\n");
 }
 
-/* The calls may be over before the thread gets to it: it is stopped, or was in time. */
-TEST(calling_threads_that_end)
+TEST(closed_when_the_calling_thread_ends)
 {
-	death_run(&death, body_many_threads, NULL);
-	if (!death_exit(&death, 0))
-		STOPPED();
+	death_run(&death, body_cancel, NULL);
+	STOPPED();
+	EXPECT_TRUE(death_said(&death, "it has ended\n"));
 }
 
 TEST_HARNESS_MAIN

@@ -14,7 +14,8 @@
 
 const struct command commands[COMMANDS] = {
 	COMMAND(HELLO, ffg_hello, STATE_OPEN, 0, offsetof(struct ffg_hello, reserved)),
-	COMMAND(KEYS, ffg_keys, STATE_HELLO, 0, 0, .silent = true),
+	COMMAND(KEYS, ffg_keys, STATE_HELLO, 0, offsetof(struct ffg_keys, reserved),
+		.silent = true),
 	COMMAND(LIMITS, ffg_limits, STATE_HELLO, FFG_LIMITS_SET, 0),
 	COMMAND(LINE_ATTACH, ffg_line_attach, STATE_KEYS, 0,
 		offsetof(struct ffg_line_attach, reserved)),
@@ -24,11 +25,12 @@ const struct command commands[COMMANDS] = {
 	COMMAND(OBJECT_FREE, ffg_object_batch, STATE_KEYS, 0, 0),
 	COMMAND(OBJECT_CHECK, ffg_object_batch, STATE_KEYS, 0, 0),
 	COMMAND(OBJECT_QUERY, ffg_object_query, STATE_KEYS, 0, 0),
-	COMMAND(GRANT, ffg_grant, STATE_KEYS, FFG_BIND_NOW | FFG_BIND_WAIT, 0),
+	COMMAND(GRANT, ffg_grant, STATE_KEYS, FFG_BIND_NOW | FFG_BIND_WAIT,
+		offsetof(struct ffg_grant, reserved)),
 	COMMAND(BIND, ffg_bind, STATE_KEYS, FFG_BIND_WAIT, offsetof(struct ffg_bind, reserved),
 		.silent = true),
 	COMMAND(REVOKE, ffg_revoke, STATE_KEYS, FFG_REVOKE_KEEP, 0),
-	COMMAND(WAKE, ffg_wake, STATE_KEYS, 0, 0, .silent = true),
+	COMMAND(WAKE, ffg_wake, STATE_KEYS, FFG_WAKE_KEEP, 0, .silent = true),
 	COMMAND(FAULT, ffg_fault, STATE_KEYS, 0, 0),
 	COMMAND(STATS, ffg_stats, STATE_HELLO, FFG_STATS_TOTAL, 0),
 };
