@@ -118,6 +118,7 @@ struct ffg_callback *ffg_callback_new(struct ffg_domain *domain, void *function,
 	value.form = parsed.form;
 	value.return_size = parsed.return_size;
 	value.align = -8 * (int64_t)parsed.stack_align;
+	value.closed = domain->context->ours & ~(domain->key ? FFG_PKRU_KEY(domain->key) : 0);
 	slot_set((unsigned int)slot, &value);
 	*callback = (struct ffg_callback){ domain->context, domain, (unsigned int)slot };
 	pthread_mutex_lock(&domain->context->lock);

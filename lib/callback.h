@@ -36,6 +36,7 @@
 #define C_FORM		32		/* enum ffg_return_form */
 #define C_RETURN	36		/* bytes of a memory return */
 #define C_ALIGN		40		/* of the stack arguments, in bytes, negated */
+#define C_CLOSED	48		/* PKRU bits of all our keys but that of the domain */
 #define C_SHIFT		6
 
 /* struct ffg_callback_frame, on the trusted stack, aligned to 16 */
@@ -70,7 +71,8 @@ struct ffg_callback_slot {
 	uint32_t form;
 	uint32_t return_size;
 	int64_t align;
-	uint64_t reserved[2];
+	uint32_t closed;
+	uint32_t reserved[3];
 };
 
 /*
@@ -101,6 +103,7 @@ GATE_SAME(struct ffg_callback_slot, words, C_WORDS);
 GATE_SAME(struct ffg_callback_slot, form, C_FORM);
 GATE_SAME(struct ffg_callback_slot, return_size, C_RETURN);
 GATE_SAME(struct ffg_callback_slot, align, C_ALIGN);
+GATE_SAME(struct ffg_callback_slot, closed, C_CLOSED);
 _Static_assert(sizeof(struct ffg_callback_slot) == 1 << C_SHIFT, "slot of the table");
 GATE_SAME(struct ffg_callback_frame, rbp, F_RBP);
 GATE_SAME(struct ffg_callback_frame, previous, F_PREVIOUS);

@@ -378,8 +378,7 @@ ffg_callback_copy:
 	mov	F_TPKRU(%rbp), %eax
 	mov	%eax, L_TPKRU(%rbx)
 .Lclosed:
-	mov	ffg_gate_page+FFG_GATE_NOT_OURS(%rip), %eax
-	not	%eax
+	mov	C_CLOSED(%r15), %eax
 	or	F_TPKRU(%rbp), %eax
 	mov	%eax, L_FPKRU(%rbx)
 	jmp	.Lgo

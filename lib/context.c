@@ -159,6 +159,9 @@ static int take_keys(struct ffg_context *context, const struct ffg_options *opti
 		context->domain_keys |= 1U << key[n];
 	for (unsigned int n = first; n < use; n++)
 		context->slot_keys |= 1U << key[n];
+	context->closed = context->ours;
+	for (unsigned int n = 1; n < first; n++)
+		context->closed &= ~FFG_PKRU_KEY(key[n]);
 	return 0;
 }
 

@@ -47,7 +47,8 @@ static int domain_unload(struct ffg_domain *domain)
 {
 	const uintptr_t argument[6] = { (uintptr_t)domain->handle };
 	uintptr_t result;
-	int error = ffg_gate_call(domain, "destructors", (void *)dlclose, argument, &result);
+	int error = ffg_gate_call(domain, domain->key, "destructors", (void *)dlclose, argument,
+				  &result);
 
 	if (!error && (int)result)
 		error = ffg_fail(FFG_E_SYSTEM, "cannot close %s: %s", domain->library,
@@ -78,7 +79,8 @@ static int load(struct ffg_domain *domain)
 	if (FFG_MUTANT(DOMAIN_GATE))
 		handle = (uintptr_t)dlopen(domain->library, RTLD_NOW | RTLD_LOCAL);
 	else
-		error = ffg_gate_call(domain, "constructors", (void *)dlopen, argument, &handle);
+		error = ffg_gate_call(domain, domain->key, "constructors", (void *)dlopen, argument,
+				      &handle);
 	if (!error && !handle)
 		error = ffg_fail(FFG_E_NO_LIBRARY, "cannot load %s: %s", domain->library,
 				 loader_error());
@@ -213,7 +215,8 @@ FFG_API void *ffg_domain_symbol(struct ffg_domain *domain, const char *symbol)
 
 	const uintptr_t argument[6] = { (uintptr_t)domain->handle, (uintptr_t)name };
 
-	error = ffg_gate_call(domain, "an IFUNC resolver", (void *)dlsym, argument, &address);
+	error = ffg_gate_call(domain, domain->key, "an IFUNC resolver", (void *)dlsym, argument,
+			      &address);
 	if (!error && !address)
 		ffg_fail(FFG_E_NO_SYMBOL, "no symbol %s in %s: %s", name, domain->library,
 			 loader_error());
@@ -324,12 +327,13 @@ void ffg_domain_forget(struct ffg_context *context)
  * Domains that are open when the process ends are not closed: their destructors run in
  * _dl_fini(), which no dlclose() can precede.  But destructors of the libraries that use a
  * library run before its own, and those of libraries opened later run after it: from here on
- * only foreign code and libraries that know nothing of guarded objects run in this thread.
+ * only foreign code and libraries that know nothing of guarded objects run in this thread.  Whose
+ * destructors they are nobody knows, so that the heaps of all domains stay open.
  */
 __attribute__((destructor)) static void domain_exit(void)
 {
 	const struct ffg_context *context = ffg_context_process();
 
 	if (context && !ffg_gate_is_foreign() && !FFG_MUTANT(EXIT_CLOSE))
-		ffg_wrpkru(ffg_rdpkru() | context->ours);
+		ffg_wrpkru(ffg_rdpkru() | context->closed);
 }

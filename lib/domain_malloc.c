@@ -64,10 +64,6 @@ bool ffg_domain_malloc_inside(void)
 
 /* ---- by trusted code ---- */
 
-/* Stand for whatever domain has the key. */
-static struct ffg_domain owners[FFG_KEYS];
-static char name[] = "the heap of a domain";
-
 static bool by_gate(unsigned int key, const char *what, void *function,
 		    const uintptr_t argument[6], uintptr_t *result)
 {
@@ -76,10 +72,7 @@ static bool by_gate(unsigned int key, const char *what, void *function,
 
 	if (!ffg_thread_self() || !key)
 		return false;
-	owners[key].context = ffg_context_process();
-	owners[key].library = name;
-	owners[key].key = key;
-	error = ffg_gate_call(&owners[key], what, function, argument, result);
+	error = ffg_gate_call(NULL, key, what, function, argument, result);
 	errno = saved;
 	return !error;
 }

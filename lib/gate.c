@@ -292,7 +292,7 @@ _Unwind_Reason_Code ffg_gate_personality(int version, _Unwind_Action actions, ui
 typedef uintptr_t (*apply_fn)(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t,
 			      void *);
 
-int ffg_gate_call(struct ffg_domain *domain, const char *what, void *function,
+int ffg_gate_call(struct ffg_domain *domain, unsigned int key, const char *what, void *function,
 		  const uintptr_t argument[6], uintptr_t *result)
 {
 	struct ffg_thread *thread = ffg_thread_self();
@@ -304,7 +304,7 @@ int ffg_gate_call(struct ffg_domain *domain, const char *what, void *function,
 	uintptr_t value;
 	int error;
 
-	call = context ? context->apply[domain ? domain->key : 0] : NULL;
+	call = context ? context->apply[key] : NULL;
 	if (!thread || !call)
 		return ffg_fail(FFG_E_UNATTACHED, "%s", ffg_strerror(FFG_E_UNATTACHED));
 	if (thread->line_ro->tpkru != FFG_LINE_IDLE)

@@ -82,6 +82,7 @@ struct ffg_context {
 	unsigned int slots;
 	uint32_t domain_keys;		/* bit k: key k is for domains */
 	uint32_t ours;			/* PKRU bits of all keys of the context */
+	uint32_t closed;		/* of these without the keys of domains */
 	uint64_t features;
 	uint64_t flags;			/* of struct ffg_options */
 	char *arena;
@@ -261,12 +262,12 @@ struct ffg_domain {
 /* ---- gate (gate.h, gate.c, gate_x86_64.S) ---- */
 
 /*
- * Run @function(argument[0..5]) behind the gate with no grants; *@result, if not NULL, is what
- * it returned in rax.  @what is for reports ("constructors"), and must live until the function
+ * Run @function(argument[0..5]) behind the gate with no grants, @key (0: none) being that of the
+ * domain whose code it is; *@result, if not NULL, is what it returned in rax.  @what is for reports ("constructors"), and must live until the function
  * returns.  The thread is attached, or the error is FFG_E_UNATTACHED; inside a guarded call it
  * is FFG_E_NESTED.  The codes are set as ffg_fail() does.
  */
-int ffg_gate_call(struct ffg_domain *domain, const char *what, void *function,
+int ffg_gate_call(struct ffg_domain *domain, unsigned int key, const char *what, void *function,
 		  const uintptr_t argument[6], uintptr_t *result);
 
 /*

@@ -33,6 +33,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "domain_memory.h"
 #include "internal.h"
 #include "interpose.h"
 #include "mutant.h"
@@ -127,7 +128,7 @@ static bool foreign_asks(void)
 /* ---- running a foreign function ---- */
 
 /* A thread without a line and a child without an arena have no gate: only the keys are closed. */
-static uintptr_t run_closed(const struct ffg_context *context, void *function,
+static uintptr_t run_closed(const struct ffg_context *context, unsigned int key, void *function,
 			    const uintptr_t argument[6])
 {
 	uintptr_t (*call)(uintptr_t, uintptr_t, uintptr_t) =
@@ -135,7 +136,7 @@ static uintptr_t run_closed(const struct ffg_context *context, void *function,
 	uint32_t pkru = ffg_rdpkru();
 	uintptr_t result;
 
-	ffg_wrpkru(pkru | context->ours);
+	ffg_wrpkru((pkru | context->ours) & ~(key ? FFG_PKRU_KEY(key) : 0));
 	result = call(argument[0], argument[1], argument[2]);
 	ffg_wrpkru(pkru);
 	return result;
@@ -154,7 +155,9 @@ static void unblock_faults(void)
 	pthread_sigmask(SIG_UNBLOCK, &faults, NULL);
 }
 
-static uintptr_t run(const char *what, void *function, uintptr_t a, uintptr_t b, uintptr_t c)
+/* @key: of the domain whose code it is, 0: none. */
+static uintptr_t run(const char *what, unsigned int key, void *function, uintptr_t a, uintptr_t b,
+		     uintptr_t c)
 {
 	const uintptr_t argument[6] = { a, b, c };
 	const struct ffg_context *context = ffg_context_process();
@@ -165,15 +168,16 @@ static uintptr_t run(const char *what, void *function, uintptr_t a, uintptr_t b,
 	if (!context || ffg_gate_is_foreign())
 		return ((uintptr_t (*)(uintptr_t, uintptr_t, uintptr_t))function)(a, b, c);
 	if (ffg_thread_self() && context->pid == getpid() &&
-	    ffg_gate_call(NULL, what, function, argument, &result) == 0)
+	    ffg_gate_call(NULL, key, what, function, argument, &result) == 0)
 		return result;
-	return run_closed(context, function, argument);
+	return run_closed(context, key, function, argument);
 }
 
 /* ---- functions that take an argument of our choice: the argument says what to run ---- */
 
 struct closure {
 	const char *what;
+	unsigned int key;
 	void *function;
 	uintptr_t argument;
 };
@@ -183,7 +187,12 @@ static struct closure *closure_new(const char *what, void *function, void *argum
 	struct closure *closure = malloc(sizeof(*closure));
 
 	if (closure)
-		*closure = (struct closure){ what, function, (uintptr_t)argument };
+		*closure = (struct closure){
+			.what = what,
+			.key = ffg_domain_memory_running(),
+			.function = function,
+			.argument = (uintptr_t)argument,
+		};
 	return closure;
 }
 
@@ -192,7 +201,7 @@ static void closure_run(void *data)
 	struct closure closure = *(struct closure *)data;
 
 	free(data);
-	run(closure.what, closure.function, closure.argument, 0, 0);
+	run(closure.what, closure.key, closure.function, closure.argument, 0, 0);
 }
 
 static void closure_run_exit(int status, void *data)
@@ -200,7 +209,7 @@ static void closure_run_exit(int status, void *data)
 	struct closure closure = *(struct closure *)data;
 
 	free(data);
-	run(closure.what, closure.function, status, closure.argument, 0);
+	run(closure.what, closure.key, closure.function, status, closure.argument, 0);
 }
 
 INTERPOSED int __cxa_atexit(void (*function)(void *), void *argument, void *dso)
@@ -254,19 +263,28 @@ INTERPOSED int __cxa_thread_atexit_impl(void (*function)(void *), void *argument
 /* ---- functions that do not: a stub stands for each function ---- */
 
 /*
- * Entries are set once and serve every registration of the same function; an entry whose
- * library was unloaded is taken over when no empty one is left.
+ * Entries are set once and serve every registration of the same function by the same domain; an
+ * entry whose library was unloaded is taken over when no empty one is left.  The address has the
+ * domain's key in its upper bits, which are those of no user address.
  */
+#define KEY_SHIFT	56
+
 static struct {
-	void *function;
+	uintptr_t function;
 	const char *what;
 } stubs[FFG_INTERPOSE_STUBS];
 
+static void *function_of(uintptr_t entry)
+{
+	return (void *)(entry & ((1UL << KEY_SHIFT) - 1));
+}
+
 void ffg_interpose_stub_run(uintptr_t argument, unsigned int stub)
 {
-	void *function = __atomic_load_n(&stubs[stub].function, __ATOMIC_ACQUIRE);
+	uintptr_t entry = __atomic_load_n(&stubs[stub].function, __ATOMIC_ACQUIRE);
 
-	run(__atomic_load_n(&stubs[stub].what, __ATOMIC_ACQUIRE), function, argument, 0, 0);
+	run(__atomic_load_n(&stubs[stub].what, __ATOMIC_ACQUIRE), entry >> KEY_SHIFT,
+	    function_of(entry), argument, 0, 0);
 }
 
 static void *stub_address(unsigned int stub)
@@ -274,12 +292,12 @@ static void *stub_address(unsigned int stub)
 	return (void *)(ffg_interpose_stubs + stub * FFG_INTERPOSE_STUB_SIZE);
 }
 
-/* Takes entry @stub from @old to @function; true if it stands for @function now. */
-static bool stub_take(unsigned int stub, void *old, void *function, const char *what)
+/* Takes entry @stub from @old to @entry; true if it stands for that now. */
+static bool stub_take(unsigned int stub, uintptr_t old, uintptr_t entry, const char *what)
 {
-	if (!__atomic_compare_exchange_n(&stubs[stub].function, &old, function, false,
+	if (!__atomic_compare_exchange_n(&stubs[stub].function, &old, entry, false,
 					 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-		return old == function;
+		return old == entry;
 	/* What a report calls it; a reader in between has the previous text, or none. */
 	__atomic_store_n(&stubs[stub].what, what, __ATOMIC_RELEASE);
 	return true;
@@ -288,16 +306,19 @@ static bool stub_take(unsigned int stub, void *old, void *function, const char *
 /* The stub for @function; NULL: there are too many. */
 static void *stub_for(void *function, const char *what)
 {
-	for (unsigned int i = 0; i < FFG_INTERPOSE_STUBS; i++) {
-		void *known = __atomic_load_n(&stubs[i].function, __ATOMIC_ACQUIRE);
+	uintptr_t entry = (uintptr_t)function |
+			  (uintptr_t)ffg_domain_memory_running() << KEY_SHIFT;
 
-		if (known == function || (!known && stub_take(i, NULL, function, what)))
+	for (unsigned int i = 0; i < FFG_INTERPOSE_STUBS; i++) {
+		uintptr_t known = __atomic_load_n(&stubs[i].function, __ATOMIC_ACQUIRE);
+
+		if (known == entry || (!known && stub_take(i, 0, entry, what)))
 			return stub_address(i);
 	}
 	for (unsigned int i = 0; i < FFG_INTERPOSE_STUBS; i++) {
-		void *known = __atomic_load_n(&stubs[i].function, __ATOMIC_ACQUIRE);
+		uintptr_t known = __atomic_load_n(&stubs[i].function, __ATOMIC_ACQUIRE);
 
-		if (!ffg_symbol_loaded(known) && stub_take(i, known, function, what))
+		if (!ffg_symbol_loaded(function_of(known)) && stub_take(i, known, entry, what))
 			return stub_address(i);
 	}
 	return NULL;
@@ -491,6 +512,7 @@ INTERPOSED int thrd_create(thrd_t *thread, thrd_start_t routine, void *argument)
 /* ---- streams: flushed by whoever calls fflush(NULL) or exit() ---- */
 
 struct stream {
+	unsigned int key;
 	void *cookie;
 	cookie_io_functions_t functions;
 };
@@ -501,24 +523,24 @@ static ssize_t stream_read(void *data, char *buffer, size_t size)
 {
 	struct stream *stream = data;
 
-	return run(stream_what, (void *)stream->functions.read, (uintptr_t)stream->cookie,
-		   (uintptr_t)buffer, size);
+	return run(stream_what, stream->key, (void *)stream->functions.read,
+		   (uintptr_t)stream->cookie, (uintptr_t)buffer, size);
 }
 
 static ssize_t stream_write(void *data, const char *buffer, size_t size)
 {
 	struct stream *stream = data;
 
-	return run(stream_what, (void *)stream->functions.write, (uintptr_t)stream->cookie,
-		   (uintptr_t)buffer, size);
+	return run(stream_what, stream->key, (void *)stream->functions.write,
+		   (uintptr_t)stream->cookie, (uintptr_t)buffer, size);
 }
 
 static int stream_seek(void *data, off64_t *offset, int whence)
 {
 	struct stream *stream = data;
 
-	return run(stream_what, (void *)stream->functions.seek, (uintptr_t)stream->cookie,
-		   (uintptr_t)offset, whence);
+	return run(stream_what, stream->key, (void *)stream->functions.seek,
+		   (uintptr_t)stream->cookie, (uintptr_t)offset, whence);
 }
 
 static int stream_close(void *data)
@@ -528,7 +550,8 @@ static int stream_close(void *data)
 	free(data);
 	if (!stream.functions.close)
 		return 0;
-	return run(stream_what, (void *)stream.functions.close, (uintptr_t)stream.cookie, 0, 0);
+	return run(stream_what, stream.key, (void *)stream.functions.close,
+		   (uintptr_t)stream.cookie, 0, 0);
 }
 
 INTERPOSED FILE *fopencookie(void *cookie, const char *mode, cookie_io_functions_t functions)
@@ -541,7 +564,7 @@ INTERPOSED FILE *fopencookie(void *cookie, const char *mode, cookie_io_functions
 	stream = malloc(sizeof(*stream));
 	if (!stream)
 		return NULL;
-	*stream = (struct stream){ cookie, functions };
+	*stream = (struct stream){ ffg_domain_memory_running(), cookie, functions };
 	/* A function that is missing has a meaning of its own, which must be kept. */
 	functions = (cookie_io_functions_t){
 		.read = functions.read ? stream_read : NULL,

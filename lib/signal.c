@@ -174,7 +174,7 @@ static void nest_end(const struct nest *nest, struct ffg_line *line, bool foreig
 	uint32_t fpkru = nest->fpkru;
 
 	if (foreign && !FFG_MUTANT(SIGNAL_MASK) && !record_valid(nest))
-		fpkru = nest->tpkru | ~ffg_gate_page.constants.not_ours;
+		fpkru = nest->fpkru | ffg_context_process()->closed;
 	line->record = nest->record;
 	line->serial = nest->serial;
 	line->mxcsr = nest->mxcsr;

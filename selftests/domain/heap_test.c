@@ -4,11 +4,13 @@
  * touch it, and whoever frees a block finds its heap.
  */
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -502,6 +504,125 @@ TEST(fork_by_either)
 {
 	death_run(&death, body_fork, NULL);
 	LIVED("forked\n");
+}
+
+/* ---- what runs when no call of the domain does ---- */
+
+struct thread_end {
+	const struct pair *pair;
+	int by_free;
+};
+
+static void *thread_end(void *data)
+{
+	struct thread_end *end = data;
+	struct ffg_call *call;
+
+	SCENE_CHECK(!ffg_thread_attach(end->pair->owner.context));
+	call = scene_call(&end->pair->owner, "block_of_the_thread", "i(ii)");
+	SCENE_CHECK(!((int (*)(int, size_t))ffg_call_entry(call))(end->by_free, 100));
+	return NULL;
+}
+
+static void body_thread_end(const void *data)
+{
+	struct pair pair = pair_open(2, 0);
+	struct thread_end end = { .pair = &pair, .by_free = *(const int *)data };
+	pthread_t thread;
+
+	SCENE_CHECK(!pthread_create(&thread, NULL, thread_end, &end));
+	pthread_join(thread, NULL);
+	fprintf(stderr, "joined\n");
+}
+
+TEST(destructor_at_the_end_of_a_thread)
+{
+	int by_free = 0;
+
+	death_run(&death, body_thread_end, &by_free);
+	LIVED("end of the thread: 0x41\njoined\n");
+	by_free = 1;
+	death_run(&death, body_thread_end, &by_free);
+	LIVED("joined\n");
+}
+
+static void body_exit(const void *data)
+{
+	struct pair pair = pair_open(2, 0);
+
+	((void (*)(size_t))entry(&pair.owner, "block_keep", "v(i)"))(100);
+	((void (*)(void))entry(&pair.owner, "block_at_exit", "v()"))();
+	exit(*(const int *)data);
+}
+
+/* The domain is open when the process ends. */
+TEST(destructor_at_exit)
+{
+	int status = 0;
+
+	death_run(&death, body_exit, &status);
+	LIVED("exit handler: 0x41\ndestructor: 0x41\n");
+}
+
+static struct ffg_call *granted;
+
+static void callback_revoke(void)
+{
+	SCENE_CHECK(!ffg_call_revoke(granted));
+}
+
+static void body_revoked(const void *data)
+{
+	struct pair pair = pair_open(2, 0);
+	void *object = scene_object(&pair.owner, 100, 0);
+	struct ffg_callback *callback;
+	long result;
+
+	(void)data;
+	callback = ffg_callback_new(pair.owner.domain, (void *)callback_revoke, "v()");
+	granted = scene_call(&pair.owner, "block_around", "i(p)");
+	SCENE_CHECK(callback && !ffg_call_grant(granted, object, 100, FFG_INOUT));
+	result = ((long (*)(void *))ffg_call_entry(granted))(ffg_callback_entry(callback));
+	fprintf(stderr, "around %#lx\n", result);
+}
+
+/* Without its grants the call has its heap still. */
+TEST(revoked_in_a_callback)
+{
+	death_run(&death, body_revoked, NULL);
+	LIVED("around 0x41\n");
+}
+
+static volatile int handled;
+
+static void handler_revoke(int signal)
+{
+	(void)signal;
+	if (!handled++)
+		SCENE_CHECK(!ffg_call_revoke(granted));
+}
+
+static void body_signal(const void *data)
+{
+	struct itimerval timer = { { 0, 20000 }, { 0, 20000 } };
+	struct pair pair = pair_open(2, 0);
+	void *object = scene_object(&pair.owner, 100, 0);
+	long result;
+
+	(void)data;
+	SCENE_CHECK(signal(SIGALRM, handler_revoke) != SIG_ERR);
+	granted = scene_call(&pair.owner, "block_busy", "i(i)");
+	SCENE_CHECK(!ffg_call_grant(granted, object, 100, FFG_INOUT));
+	SCENE_CHECK(ffg_call_entry(granted) && !setitimer(ITIMER_REAL, &timer, NULL));
+	result = ((churn_fn)ffg_call_entry(granted))(500);
+	SCENE_CHECK(result > 0 && handled > 1);
+	fprintf(stderr, "handled\n");
+}
+
+TEST(revoked_in_a_signal_handler)
+{
+	death_run(&death, body_signal, NULL);
+	LIVED("handled\n");
 }
 
 static void body_again(const void *data)

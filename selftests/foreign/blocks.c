@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The way of libraries that let the program choose: tables of functions. */
@@ -192,4 +193,82 @@ int block_fork(unsigned char *block, int value)
 		_exit(own && block[0] == value && (memset(own, 1, 100), free(own), 1) ? 1 : 0);
 	}
 	return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* ---- what others call, and when ---- */
+
+static pthread_key_t key;
+static char *kept;
+
+__attribute__((destructor)) static void destruct(void)
+{
+	if (!kept)
+		return;
+	dprintf(STDERR_FILENO, "destructor: %#x\n", kept[0]);
+	free(kept);
+}
+
+/* A block that the destructor of the library frees. */
+void block_keep(size_t size)
+{
+	kept = malloc(size);
+	memset(kept, 0x41, size);
+}
+
+static void release(void *block)
+{
+	dprintf(STDERR_FILENO, "end of the thread: %#x\n", *(unsigned char *)block);
+	free(block);
+}
+
+/* A block that is freed when the thread ends: 0 by a function of the library, 1 by free(). */
+int block_of_the_thread(int by_free, size_t size)
+{
+	void *block = malloc(size);
+
+	memset(block, 0x41, size);
+	if (pthread_key_create(&key, by_free ? free : release))
+		return -1;
+	return pthread_setspecific(key, block);
+}
+
+static void at_exit(void)
+{
+	dprintf(STDERR_FILENO, "exit handler: %#x\n", kept[0]);
+}
+
+void block_at_exit(void)
+{
+	atexit(at_exit);
+}
+
+/* A block before the callback, and new ones behind it. */
+long block_around(void (*callback)(void))
+{
+	unsigned char *block = block_new(100);
+	long sum;
+
+	callback();
+	sum = block_churn(1000) > 0 ? block[99] : -1;
+	free(block);
+	return sum;
+}
+
+/* Busy with blocks for so long. */
+long block_busy(unsigned int ms)
+{
+	struct timespec begin, now;
+	long sum = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	do {
+		long one = block_churn(100);
+
+		if (one < 0)
+			return one;
+		sum += one;
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while ((now.tv_sec - begin.tv_sec) * 1000 + (now.tv_nsec - begin.tv_nsec) / 1000000 <
+		 (long)ms);
+	return sum;
 }
