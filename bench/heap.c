@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The trusted heap beside the C library's, in one context: a block's whole life, and batches. */
+/*
+ * The trusted heap and the heap of a domain beside the C library's: a block's whole life, and
+ * batches.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +12,7 @@
 
 typedef void *(*malloc_fn)(size_t);
 typedef void (*free_fn)(void *);
+typedef void (*blocks_fn)(int count, size_t size);
 
 static NOINLINE double pair(malloc_fn allocate, free_fn release, size_t size)
 {
@@ -35,11 +39,34 @@ static NOINLINE double batch(malloc_fn allocate, free_fn release, size_t size)
 	}) / BATCH;
 }
 
+/* Foreign code of a domain that has a key allocates. */
+static void domain_rows(struct ffg_context *context)
+{
+	static const size_t sizes[] = { 64, 1024, 16384, 1 << 20 };
+	struct ffg_domain *domain = ffg_domain_open(context, foreign_path, 0);
+	struct ffg_call *call = domain ? ffg_call_new(domain, "bench_blocks", "v(ii)") : NULL;
+	unsigned char *object = ffg_object_alloc(context, 64, 0);
+	struct ffg_call *threads = call ? ffg_call_new(domain, "bench_nothing", "v()") : NULL;
+	blocks_fn blocks;
+
+	if (!threads || !object || ffg_call_grant(threads, object, 64, FFG_THREADS))
+		fail_ffg("domain");
+	blocks = (blocks_fn)ffg_call_entry(call);
+	rows_part("domain with a key");
+	for (size_t n = 0; n < sizeof(sizes) / sizeof(sizes[0]); n++)
+		row((MEASURE(9, 20, blocks(200, sizes[n])) - MEASURE(9, 20, blocks(0, 0))) / 200,
+		    INSTRUCTIONS, NO_GOAL, "domain.malloc_free.%zu", sizes[n]);
+	row(MEASURE(9, 200, ((nothing_fn)ffg_call_entry(threads))()),
+	    INSTRUCTIONS ", one object for all threads", NO_GOAL, "domain.call.threads");
+}
+
 void part_heap(void)
 {
 	static const size_t sizes[] = { 16, 64, 1024, 16384, 1 << 20 };
+	struct ffg_options options = { .size = sizeof(options), .domain_keys = 1 };
+	struct ffg_context *context = ffg_context_open(&options);
 
-	if (!ffg_context_open(NULL))
+	if (!context)
 		fail_ffg("no context");
 	rows_part("trusted heap");
 	for (size_t n = 0; n < sizeof(sizes) / sizeof(sizes[0]); n++) {
@@ -54,4 +81,5 @@ void part_heap(void)
 		row(batch(malloc, free, sizes[n]), INSTRUCTIONS " each of 64, C library", NO_GOAL,
 		    "libc.malloc_free.batch.%zu", sizes[n]);
 	}
+	domain_rows(context);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* libbench: foreign functions that do next to nothing.  Built without our headers. */
+#include <stdlib.h>
 #include <string.h>
 
 struct big { long word[6]; };
@@ -48,4 +49,15 @@ long bench_back(long (*function)(long), long times)
 	for (long n = 0; n < times; n++)
 		value = function(value);
 	return value;
+}
+
+/* So many blocks, one after the other. */
+void bench_blocks(int count, size_t size)
+{
+	for (int n = 0; n < count; n++) {
+		volatile unsigned char *block = malloc(size);
+
+		block[0] = 1;
+		free((void *)block);
+	}
 }
