@@ -105,12 +105,18 @@ FFG_API const char *ffg_version(void);
 struct ffg_violation;
 enum ffg_action {
 	FFG_ACTION_DIE = 0,	/* print the report, then die at the violating instruction */
-	FFG_ACTION_DIE_QUIET	/* the same without the report */
+	FFG_ACTION_DIE_QUIET,	/* the same without the report */
+	FFG_ACTION_ALLOW	/* let this access happen, this time */
 };
 /**
  * typedef ffg_violation_fn - called in the SIGSEGV handler of the violating thread
  *
  * Only async-signal-safe functions may be called.  Trusted memory and objects are open.
+ *
+ * FFG_ACTION_ALLOW: the instruction is run with all memory of the program open, in that thread
+ * alone, and nothing is open behind it that was not before; the next access asks again.  It takes
+ * two signals each time.  Not for guard pages, freed objects and what ffiguard keeps: there it is
+ * FFG_ACTION_DIE.
  */
 typedef enum ffg_action (*ffg_violation_fn)(const struct ffg_violation *violation, void *data);
 
@@ -359,10 +365,16 @@ FFG_API int ffg_object_query(struct ffg_context *context, const void *address,
  * held (memcpy(), strlen() and their like, called by foreign code, hold none); not in threads
  * that foreign code started, in constructors and destructors.  There the policy is
  * FFG_POLICY_DIE, and the report says why.
+ *
+ * FFG_POLICY_AUDIT: violations are reported and allowed as by FFG_ACTION_ALLOW, to find out what a
+ * library touches; there is no protection.  An instruction is reported once for each object or
+ * page.  With a callback it is what the callback says, and the report is its own to print.  In
+ * threads that foreign code started the policy is FFG_POLICY_DIE.
  */
 enum ffg_policy {
 	FFG_POLICY_DIE = 0,		/* report and die, or what the callback does */
-	FFG_POLICY_RECOVER = 1
+	FFG_POLICY_RECOVER = 1,
+	FFG_POLICY_AUDIT = 2
 };
 
 /**

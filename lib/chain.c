@@ -30,6 +30,7 @@ enum chained {
 	CHAIN_BUS,
 	CHAIN_FPE,
 	CHAIN_ABRT,
+	CHAIN_TRAP,
 	CHAIN_REALTIME,		/* one of them, see ffg_chain_realtime() */
 	CHAIN_COUNT
 };
@@ -51,6 +52,8 @@ static struct chain_link *link_of(int signal)
 		return &links[CHAIN_FPE];
 	case SIGABRT:
 		return &links[CHAIN_ABRT];
+	case SIGTRAP:
+		return &links[CHAIN_TRAP];
 	}
 	return signal && signal == __atomic_load_n(&realtime, __ATOMIC_ACQUIRE) ?
 	       &links[CHAIN_REALTIME] : NULL;

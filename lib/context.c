@@ -335,6 +335,8 @@ static int start(struct ffg_context *context)
 		error = ffg_call_open(context);
 	if (!error)
 		error = ffg_violation_install();
+	if (!error && context->violation)
+		error = ffg_violation_allow();
 	if (!error) {
 		ffg_signal_take(context->flags & FFG_CLOSE_STACKS);
 		return 0;

@@ -110,7 +110,7 @@ FFG_API struct ffg_domain *ffg_domain_open(struct ffg_context *context, const ch
 
 	if (ffg_context_check(context) != 0)
 		return NULL;
-	if (!library || !*library || flags > FFG_POLICY_RECOVER) {
+	if (!library || !*library || flags > FFG_POLICY_AUDIT) {
 		ffg_fail(FFG_E_INVAL, flags ? "flags are one of enum ffg_policy" :
 			 "no library named");
 		return NULL;
@@ -124,6 +124,8 @@ FFG_API struct ffg_domain *ffg_domain_open(struct ffg_context *context, const ch
 	domain->key = choose_key(context);
 	pthread_mutex_unlock(&context->lock);
 	if (domain->policy == FFG_POLICY_RECOVER && ffg_violation_recover() != 0)
+		goto fail;
+	if (domain->policy == FFG_POLICY_AUDIT && ffg_violation_allow() != 0)
 		goto fail;
 	/* A copy: the caller's may lie in an object, which is closed behind the gate. */
 	domain->library = strdup(library);

@@ -408,6 +408,8 @@ int ffg_violation_install(void);
 void ffg_violation_remove(void);
 /* What domains that recover need beside: more signals.  0 or an error code that is set. */
 int ffg_violation_recover(void);
+/* What is needed beside to let single accesses happen.  0 or an error code that is set. */
+int ffg_violation_allow(void);
 /*
  * Report, the callback's turn, and the end of the process by @signal when the handler returns.
  * Async-signal-safe.

@@ -20,6 +20,7 @@
 #include "internal.h"
 #include "recover.h"
 #include "region.h"
+#include "step.h"
 #include "symbol.h"
 
 /* Bits of the page fault error code that the kernel leaves in the frame. */
@@ -166,16 +167,15 @@ static void fill_place(struct ffg_violation *v, uintptr_t ip, const greg_t *regi
 }
 
 static void fill_origin(struct ffg_violation *v, const struct ffg_context *context,
-			const ucontext_t *frame)
+			const ucontext_t *frame, struct ffg_domain **domain)
 {
-	struct ffg_domain *domain;
-
+	*domain = NULL;
 	/* It is ours: the stack, the call record, and the callback, need the keys. */
 	if (!v->forked)
 		ffg_wrpkru(ffg_rdpkru() & ~context->ours);
 	fill_place(v, frame->uc_mcontext.gregs[REG_RIP], NULL);
 	if (!v->forked)
-		v->function = ffg_gate_running(&domain);
+		v->function = ffg_gate_running(domain);
 }
 
 void ffg_violation_trace(struct ffg_violation *v, const greg_t *registers, bool stack)
@@ -204,27 +204,87 @@ static void begin(struct ffg_violation *v)
 	memset(v, 0, offsetof(struct ffg_violation, frame));
 }
 
-void ffg_violation_die(struct ffg_violation *v, const struct ffg_context *context, int signal,
-		       siginfo_t *info, const ucontext_t *frame)
+/* What shall become of it: what the callback says, or else the policy of the domain. */
+static enum ffg_action decide(struct ffg_violation *v, const struct ffg_context *context,
+			      const ucontext_t *frame, bool *audit)
 {
+	struct ffg_domain *domain;
 	ffg_violation_fn callback;
-	enum ffg_action action = FFG_ACTION_DIE;
 
-	fill_origin(v, context, frame);
+	fill_origin(v, context, frame, &domain);
+	*audit = domain && domain->policy == FFG_POLICY_AUDIT;
 	callback = __atomic_load_n(&context->violation, __ATOMIC_ACQUIRE);
-	if (callback)
-		action = callback(v, context->violation_data);
+	if (!callback)
+		return *audit ? FFG_ACTION_ALLOW : FFG_ACTION_DIE;
+	*audit = false;
+	return callback(v, context->violation_data);
+}
+
+static void die(const struct ffg_violation *v, enum ffg_action action, int signal, siginfo_t *info)
+{
 	if (action != FFG_ACTION_DIE_QUIET)
 		ffg_violation_print(STDERR_FILENO, v);
 	ffg_chain_die(signal, info);
 }
 
-/* Ends the call, or the process when the handler returns. */
+void ffg_violation_die(struct ffg_violation *v, const struct ffg_context *context, int signal,
+		       siginfo_t *info, const ucontext_t *frame)
+{
+	bool audit;
+
+	die(v, decide(v, context, frame, &audit), signal, info);
+}
+
+/* Memory of the program's, with a key that can be opened for an instruction? */
+static bool can_allow(const struct ffg_violation *v, const siginfo_t *info)
+{
+	return info->si_signo == SIGSEGV && info->si_code == SEGV_PKUERR && !v->forked &&
+	       v->reason != FFG_REASON_CONTROL && v->reason != FFG_REASON_GATE &&
+	       v->reason != FFG_REASON_STACK && v->region.kind != FFG_REGION_CONTROL;
+}
+
+/* By this instruction on this object or page for the first time?  Always, if there are too many. */
+static bool is_new(const struct ffg_violation *v, const ucontext_t *frame)
+{
+	static uint64_t seen[1024];
+	uint64_t what = v->object ? v->object : v->address >> 12;
+	uint64_t hash = ((uint64_t)frame->uc_mcontext.gregs[REG_RIP] * 31 + what) *
+			0x9e3779b97f4a7c15;
+	size_t at = hash >> 54;
+
+	for (unsigned int n = 0; n < 16; n++) {
+		uint64_t *entry = &seen[(at + n) % (sizeof(seen) / sizeof(seen[0]))], none = 0;
+
+		if (__atomic_load_n(entry, __ATOMIC_RELAXED) == hash)
+			return false;
+		if (__atomic_compare_exchange_n(entry, &none, hash, false, __ATOMIC_RELAXED,
+						__ATOMIC_RELAXED))
+			return true;
+		if (none == hash)
+			return false;
+	}
+	return true;
+}
+
+/* Ends the call, or allows the access, or ends the process, when the handler returns. */
 static void violate(struct ffg_violation *v, const struct ffg_context *context, siginfo_t *info,
 		    ucontext_t *frame)
 {
-	if (!ffg_recover(v, context, frame))
-		ffg_violation_die(v, context, info->si_signo, info, frame);
+	enum ffg_action action;
+	bool audit;
+
+	if (ffg_recover(v, context, frame))
+		return;
+	action = decide(v, context, frame, &audit);
+	if (action == FFG_ACTION_ALLOW) {
+		if (can_allow(v, info) && ffg_step_begin(context, frame)) {
+			if (audit && is_new(v, frame))
+				ffg_violation_print(STDERR_FILENO, v);
+			return;
+		}
+		v->unrecovered = "it cannot be allowed: no memory of the program's is there";
+	}
+	die(v, action, info->si_signo, info);
 }
 
 /*
@@ -235,6 +295,7 @@ static bool crash(const struct ffg_context *context, int signal, const siginfo_t
 		  ucontext_t *frame)
 {
 	uint32_t pkru = ffg_rdpkru();
+	struct ffg_domain *domain;
 	struct ffg_violation v;
 
 	/* By the processor, or by abort() of libc in this thread. */
@@ -244,7 +305,7 @@ static bool crash(const struct ffg_context *context, int signal, const siginfo_t
 	if (ffg_recover_crash(&v, context, signal, info, frame))
 		return true;
 	if (v.unrecovered) {
-		fill_origin(&v, context, frame);
+		fill_origin(&v, context, frame, &domain);
 		ffg_violation_print(STDERR_FILENO, &v);
 		ffg_wrpkru(pkru);
 	}
@@ -254,12 +315,13 @@ static bool crash(const struct ffg_context *context, int signal, const siginfo_t
 /* Foreign code ends the process, if the call is not ended instead. */
 static bool ending(const struct ffg_context *context, ucontext_t *frame)
 {
+	struct ffg_domain *domain;
 	struct ffg_violation v;
 
 	if (!ffg_recover_ending(&v, context, frame))
 		return false;
 	if (v.unrecovered) {
-		fill_origin(&v, context, frame);
+		fill_origin(&v, context, frame, &domain);
 		ffg_violation_print(STDERR_FILENO, &v);
 	}
 	return true;
@@ -385,6 +447,8 @@ FFG_API int ffg_violation_handle(int signal, void *siginfo, void *ucontext)
 
 	if (!context)
 		return 0;
+	if (ffg_step_end(frame) && signal == SIGTRAP)
+		return 1;
 	if (signal == SIGILL && info->si_code > 0 && ending(context, frame))
 		return 1;
 	/* Sent by somebody, or no business of ours: si_code <= 0, or another signal. */
@@ -398,6 +462,8 @@ FFG_API int ffg_violation_set(struct ffg_context *context, ffg_violation_fn viol
 {
 	int error = ffg_context_check(context);
 
+	if (!error && violation)
+		error = ffg_violation_allow();
 	if (error)
 		return error;
 	pthread_mutex_lock(&context->lock);
@@ -449,6 +515,11 @@ int ffg_violation_install(void)
 int ffg_violation_recover(void)
 {
 	return ffg_recover_install(handler);
+}
+
+int ffg_violation_allow(void)
+{
+	return ffg_step_install(handler);
 }
 
 void ffg_violation_remove(void)
