@@ -67,6 +67,7 @@ static void slot_set(unsigned int slot, const struct ffg_callback_slot *value)
 	at->form = value->form;
 	at->return_size = value->return_size;
 	at->align = value->align;
+	at->closed = value->closed;
 	__atomic_store_n(&at->function, function, __ATOMIC_RELEASE);
 	__atomic_store_n(&at->domain, value->domain, __ATOMIC_RELEASE);
 	ffg_gate_table_close(pkru);

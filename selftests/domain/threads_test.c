@@ -17,14 +17,15 @@
 #include "death.h"
 
 typedef int (*do_fn)(unsigned char *, long, int);
-typedef void (*begin_fn)(unsigned char *, long, int, unsigned long);
+typedef void (*begin_fn)(unsigned char *, long, int, volatile int *);
 typedef int (*end_fn)(void);
-typedef int (*around_fn)(unsigned char *, long, int, void (*)(void));
-typedef void (*crash_fn)(unsigned char *, long, int, void *);
+typedef int (*around_fn)(unsigned char *, long, int, void (*)(void), volatile int *);
+typedef void (*crash_fn)(unsigned char *, long, int, volatile int *, void *);
 
 #define SIZE	100
 
 static struct death death;
+static volatile int go;			/* for the thread of libpool */
 
 #define LIVED(words) do {							\
 	bool lived_ = death_exit(&death, 0) && death_said(&death, words);	\
@@ -63,6 +64,13 @@ static struct ffg_call *call_with(const struct scene *s, const char *symbol,
 
 	SCENE_CHECK(!ffg_call_grant(call, object, SIZE, rights));
 	return call;
+}
+
+/* Until a thread has written it, however loaded the machine is: a try that must fail ends us. */
+static void await(const volatile unsigned char *byte, int value)
+{
+	for (int ms = 0; *byte != value && ms < 20000; ms += 10)
+		usleep(10000);
 }
 
 static void body_rounds(const void *data)
@@ -111,13 +119,13 @@ static void body_later(const void *data)
 {
 	struct scene s = pool_open(0);
 	unsigned char *object = object_new(&s);
-	struct ffg_call *call = call_with(&s, "pool_begin", "v(piii)", object, FFG_THREADS);
+	struct ffg_call *call = call_with(&s, "pool_begin", "v(piip)", object, FFG_THREADS);
 	begin_fn begin = ffg_call_entry(call);
 
 	(void)data;
-	begin(object, 7, 0x22, 0);
-	begin(object, 7, 0x33, 300);
-	sleep(2);
+	begin(object, 7, 0x33, &go);
+	go = 1;
+	await(object + 7, 0x33);
 	fprintf(stderr, "has %#x\n", object[7]);
 }
 
@@ -238,9 +246,10 @@ static void body_two_threads(const void *data)
 	/* The same call in two threads, of which one ends first: the other goes on. */
 	for (int round = 0; round < 5; round++) {
 		side.object[0] = 1;
+		side.object[9] = 0;
 		SCENE_CHECK(!pthread_create(&thread[0], NULL, while_run, &side));
 		SCENE_CHECK(!pthread_create(&thread[1], NULL, while_run, &side));
-		usleep(50000);
+		await(side.object + 9, 0x44);
 		/* Who wants it as an ordinary grant now has to wait. */
 		((end_fn)ffg_call_entry(ordinary))();
 		SCENE_CHECK(ffg_call_error(ordinary) == FFG_E_BUSY);
@@ -260,10 +269,14 @@ TEST(two_calls_at_once)
 	LIVED("both\n");
 }
 
+static struct ffg_call *revoked;
+
 static void *revoke_run(void *data)
 {
-	usleep(300000);
-	SCENE_CHECK(!ffg_call_revoke(data));
+	struct side *side = data;
+
+	await(side->object + 9, 0x44);
+	SCENE_CHECK(!ffg_call_revoke(revoked));
 	return NULL;
 }
 
@@ -271,12 +284,12 @@ static void body_revoke(const void *data)
 {
 	struct scene s = pool_open(0);
 	struct side side = { .s = &s, .object = object_new(&s) };
-	struct ffg_call *call = call_with(&s, "pool_while", "i(pii)", side.object, FFG_THREADS);
 	pthread_t thread;
 
 	(void)data;
-	side.entry = ffg_call_entry(call);
-	SCENE_CHECK(!pthread_create(&thread, NULL, revoke_run, call));
+	revoked = call_with(&s, "pool_while", "i(pii)", side.object, FFG_THREADS);
+	side.entry = ffg_call_entry(revoked);
+	SCENE_CHECK(!pthread_create(&thread, NULL, revoke_run, &side));
 	((do_fn)side.entry)(side.object, 9, 0x44);
 	fprintf(stderr, "survived\n");
 }
@@ -291,8 +304,8 @@ TEST(revoke_closes_it_at_once)
 
 /* ---- callbacks, ends ---- */
 
-static do_fn inner;
-static unsigned char *inner_object, *outer_object;
+static end_fn inner;
+static unsigned char *outer_object;
 static sigjmp_buf back;
 static int seen;
 
@@ -300,7 +313,9 @@ static void callback_nested(void)
 {
 	/* Trusted code sees it as ever, and a call in a call does not close it. */
 	seen = outer_object[7];
-	inner(inner_object, 3, 0x66);
+	inner();
+	go = 1;
+	await(outer_object + 7, 0x55);
 }
 
 static void callback_jump(void)
@@ -317,17 +332,17 @@ static void body_callback(const void *data)
 	around_fn around;
 
 	outer_object = object_new(&s);
-	inner_object = object_new(&s);
-	call = call_with(&s, "pool_around", "i(piip)", outer_object, FFG_THREADS);
-	inner = scene_entry(&s, "pool_end", "i()", NULL, 0, 0);
+	call = call_with(&s, "pool_around", "i(piipp)", outer_object, FFG_THREADS);
+	inner = scene_entry(&s, "pool_nothing", "i()", NULL, 0, 0);
 	callback = ffg_callback_new(s.domain, (void *)(jump ? callback_jump : callback_nested),
 				    "v()");
 	SCENE_CHECK(callback);
 	around = ffg_call_entry(call);
 	if (!sigsetjmp(back, 1))
 		fprintf(stderr, "read %#x\n",
-			around(outer_object, 7, 0x55, ffg_callback_entry(callback)));
-	sleep(1);
+			around(outer_object, 7, 0x55, ffg_callback_entry(callback), &go));
+	go = 1;
+	await(outer_object + 7, 0x55);
 	fprintf(stderr, "has %#x\n", outer_object[7]);
 }
 
@@ -351,12 +366,13 @@ static void body_crash(const void *data)
 {
 	struct scene s = pool_open(FFG_POLICY_RECOVER);
 	unsigned char *object = object_new(&s);
-	struct ffg_call *call = call_with(&s, "pool_crash", "v(piip)", object, FFG_THREADS);
+	struct ffg_call *call = call_with(&s, "pool_crash", "v(piipp)", object, FFG_THREADS);
 
 	(void)data;
-	((crash_fn)ffg_call_entry(call))(object, 7, 0x55, (void *)16);
+	((crash_fn)ffg_call_entry(call))(object, 7, 0x55, &go, (void *)16);
 	fprintf(stderr, "error %d\n", ffg_call_error(call) == FFG_E_CRASHED);
-	sleep(2);
+	go = 1;
+	await(object + 7, 0x55);
 	fprintf(stderr, "has %#x\n", object[7]);
 }
 
@@ -378,7 +394,7 @@ static void body_cancel(const void *data)
 	(void)data;
 	side.entry = ffg_call_entry(call);
 	SCENE_CHECK(!pthread_create(&thread, NULL, while_run, &side));
-	usleep(300000);
+	await(side.object + 9, 0x44);
 	SCENE_CHECK(side.object[9] == 0x44);
 	SCENE_CHECK(!pthread_cancel(thread) && !pthread_join(thread, NULL));
 	fprintf(stderr, "it has ended\n");

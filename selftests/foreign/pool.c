@@ -10,12 +10,12 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 /* What there is to do: one at a time. */
 static volatile unsigned char *place;
 static int value, result;
-static unsigned long delay;
+static const volatile int *signal_to_go;
 static unsigned int asked, done;
 
-static void wait_ms(unsigned long ms)
+static void wait_ms(unsigned int ms)
 {
-	struct timespec time = { (time_t)(ms / 1000), (long)(ms % 1000) * 1000000 };
+	struct timespec time = { 0, ms * 1000000L };
 
 	nanosleep(&time, NULL);
 }
@@ -28,7 +28,8 @@ static void *work(void *data)
 		while (asked == done)
 			pthread_cond_wait(&changed, &mutex);
 		pthread_mutex_unlock(&mutex);
-		wait_ms(delay);
+		while (signal_to_go && !*signal_to_go)
+			wait_ms(1);
 		result = *place;
 		if (value >= 0)
 			*place = (unsigned char)value;
@@ -46,13 +47,13 @@ __attribute__((constructor)) static void start(void)
 	pthread_create(&thread, NULL, work, NULL);
 }
 
-/* Have it done later, after so many milliseconds. */
-void pool_begin(unsigned char *memory, ptrdiff_t offset, int byte, unsigned long ms)
+/* Have it done as soon as somebody sets *GO, or at once. */
+void pool_begin(unsigned char *memory, ptrdiff_t offset, int byte, const volatile int *go)
 {
 	pthread_mutex_lock(&mutex);
 	place = memory + offset;
 	value = byte;
-	delay = ms;
+	signal_to_go = go;
 	asked++;
 	pthread_cond_broadcast(&changed);
 	pthread_mutex_unlock(&mutex);
@@ -71,10 +72,16 @@ int pool_end(void)
 	return last;
 }
 
+/* The thread is not cancelled with the lock. */
 int pool_do(unsigned char *memory, ptrdiff_t offset, int byte)
 {
-	pool_begin(memory, offset, byte, 0);
-	return pool_end();
+	int state, last;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	pool_begin(memory, offset, byte, NULL);
+	last = pool_end();
+	pthread_setcancelstate(state, NULL);
+	return last;
 }
 
 /* The same for as long as the object says so, by its first byte, which somebody else sets. */
@@ -90,16 +97,23 @@ int pool_while(volatile unsigned char *memory, ptrdiff_t offset, int byte)
 }
 
 /* Begun before a callback, and ended behind it. */
-int pool_around(unsigned char *memory, ptrdiff_t offset, int byte, void (*callback)(void))
+int pool_around(unsigned char *memory, ptrdiff_t offset, int byte, void (*callback)(void),
+		const volatile int *go)
 {
-	pool_begin(memory, offset, byte, 200);
+	pool_begin(memory, offset, byte, go);
 	callback();
 	return pool_end();
 }
 
-/* The thread is asked, and then the call goes wrong. */
-void pool_crash(unsigned char *memory, ptrdiff_t offset, int byte, volatile int *nowhere)
+int pool_nothing(void)
 {
-	pool_begin(memory, offset, byte, 300);
+	return 0;
+}
+
+/* The thread is asked, and then the call goes wrong. */
+void pool_crash(unsigned char *memory, ptrdiff_t offset, int byte, const volatile int *go,
+		volatile int *nowhere)
+{
+	pool_begin(memory, offset, byte, go);
 	*nowhere = 1;
 }

@@ -562,7 +562,7 @@ TEST(unknown_policies_are_refused)
 	struct recovery r;
 
 	recovery_open(&r, FFG_POLICY_DIE);
-	EXPECT_EQ(ffg_domain_open(r.context, scene_path("shapes"), 2), NULL);
+	EXPECT_EQ(ffg_domain_open(r.context, scene_path("shapes"), 3), NULL);
 	EXPECT_EQ(ffg_error(), FFG_E_INVAL);
 	EXPECT_EQ(ffg_domain_reset(r.domain), FFG_E_INVAL);
 	EXPECT_EQ(ffg_call_report(NULL), NULL);
