@@ -183,7 +183,7 @@ enum ffg_region_kind {
 	FFG_REGION_STACK,		/* stack of trusted code */
 	FFG_REGION_STATIC,		/* data of the executable or of a library */
 	FFG_REGION_LIBC_HEAP,		/* what malloc() gives */
-	FFG_REGION_DOMAIN_HEAP		/* what malloc() gives foreign code of a domain with a key */
+	FFG_REGION_DOMAIN_HEAP		/* what malloc() gives code of a domain with a key */
 };
 
 enum ffg_region_state {
@@ -421,8 +421,8 @@ FFG_API void *ffg_domain_symbol(struct ffg_domain *domain, const char *symbol);
  * the library and of what was loaded with it are restored, and of their thread-local data the
  * calling thread's, and the domain's heap if it has one that no other domain uses: blocks of it are
  * gone then, those too that trusted code still has.  What is not: memory in libc's heap, files it
- * opened, its exit handlers, thread-local data of other threads, libraries that it loaded itself.  No thread may be
- * in a call of the domain (FFG_E_BUSY if one is seen there).  FFG_E_INVAL: the domain has another
+ * opened, its exit handlers, thread-local data of other threads, libraries that it loaded itself.  No
+ * thread may be in a call of the domain (FFG_E_BUSY if one is seen there).  FFG_E_INVAL: the domain has another
  * policy.  FFG_E_BUSY: the library, or one that it needs, was loaded before the domain was opened
  * or serves another domain too, or foreign code started threads that still run.
  */

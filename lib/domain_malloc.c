@@ -127,7 +127,8 @@ static void *domain_realloc(void *address, size_t size)
 		inside = false;
 		return address;
 	}
-	if (!heap || !by_gate(key, "realloc()", (void *)ffg_domain_heap_realloc, argument, &result) ||
+	if (!heap ||
+	    !by_gate(key, "realloc()", (void *)ffg_domain_heap_realloc, argument, &result) ||
 	    !result)
 		errno = ENOMEM;
 	return (void *)result;

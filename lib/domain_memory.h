@@ -12,7 +12,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* With the context, whose keys are taken: heaps that carry them.  0 or an error code that is set. */
+/* With the context, which has its keys: heaps that carry them.  0 or an error code that is set. */
 int ffg_domain_memory_open(const struct ffg_context *context);
 /* The heaps stay, with key 0: libraries may be loaded still that have memory of them. */
 void ffg_domain_memory_close(void);

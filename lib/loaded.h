@@ -19,7 +19,7 @@ struct ffg_loaded {
 	const char *soname;
 	const char *strings;
 	const ElfW(Dyn) *dynamic;
-	uintptr_t relro, relro_end;	/* what the dynamic linker made read-only; both 0: nothing */
+	uintptr_t relro, relro_end;	/* made read-only by the dynamic linker; 0: nothing */
 	size_t tls_module;
 	char *tls;			/* the calling thread's block, or NULL */
 	bool needed;

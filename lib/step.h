@@ -22,8 +22,8 @@ int ffg_step_install(void (*handler)(int, siginfo_t *, void *));
  */
 bool ffg_step_begin(const struct ffg_context *context, ucontext_t *frame);
 /*
- * First thing that handlers do: if the thread was interrupted within or behind such an instruction the
- * frame is what it would be without; true: it was.  Async-signal-safe.
+ * First thing that handlers do: if the thread was interrupted within or behind such an instruction
+ * the frame becomes what it would be without; true: it was.  Async-signal-safe.
  */
 bool ffg_step_end(ucontext_t *frame);
 

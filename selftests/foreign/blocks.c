@@ -36,7 +36,7 @@ unsigned char *block_new(size_t size)
 	return block;
 }
 
-/* WAY: 0 malloc, 1 calloc, 2 realloc, 3 memalign, 4 posix_memalign, 5 aligned_alloc, 6 valloc, ... */
+/* In the way of that number. */
 void *block_by(int way, size_t size)
 {
 	void *block = NULL;

@@ -365,7 +365,8 @@ TEST(the_largest_ranges)
 		block = ffg_domain_heap_alloc(heap, GIB, whole(sizes[i]) - 2 * GIB, true);
 		ASSERT_NE(NULL, block);
 		ASSERT_EQ(whole(sizes[i]) - 2 * GIB, ffg_domain_heap_usable(heap, block));
-		block[0] = block[ffg_domain_heap_usable(heap, block) - 1] = 1;
+		block[0] = 1;
+		block[ffg_domain_heap_usable(heap, block) - 1] = 1;
 		ffg_domain_heap_free(heap, block);
 		ASSERT_TRUE(is_whole(heap));
 	}
@@ -377,7 +378,8 @@ TEST(growing)
 	struct ffg_domain_heap *heap = make(64 * MIB, 0);
 	unsigned char *block, *first, *fence;
 
-	first = block = ffg_domain_heap_alloc(heap, 16, 5000, false);
+	first = ffg_domain_heap_alloc(heap, 16, 5000, false);
+	block = first;
 	ASSERT_NE(NULL, block);
 	memset(block, 9, 5000);
 	ASSERT_EQ(first, ffg_domain_heap_realloc(heap, block, 500 * KIB));

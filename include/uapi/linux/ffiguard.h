@@ -203,8 +203,8 @@ struct ffg_line {
  * read-only to user space.
  *
  * @word holds the bits to set in PKRU around the call: 11 for each key that stays
- * closed, 10 for a slot that is read-only, 00 for one that is open and the domain's key.  Bit 0, which
- * would close key 0 and is never legal, says that the word is stale:
+ * closed, 10 for a slot that is read-only, 00 for one that is open and the domain's key.  Bit 0,
+ * which would close key 0 and is never legal, says that the word is stale:
  * FFG_IOC_BIND makes it valid again.  The only source of held and PKRU bits.
  */
 struct ffg_record {
@@ -408,8 +408,8 @@ struct ffg_grant_desc {
  * @reserved: must be 0
  *
  * Errors: -ENOENT no such object; -ERANGE beyond the object; -EEXIST an object twice;
- * -EINVAL length 0, bad rights, @domain is no key of a domain or 0 with FFG_RIGHT_DOMAIN; -EUSERS no record left; and
- * those of FFG_IOC_BIND.
+ * -EINVAL length 0, bad rights, @domain is no key of a domain or 0 with FFG_RIGHT_DOMAIN;
+ * -EUSERS no record left; and those of FFG_IOC_BIND.
  */
 struct ffg_grant {
 	__u32 size;
