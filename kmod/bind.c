@@ -42,6 +42,10 @@ void ffg_bindings_init(struct ffg_context *ctx)
 		ctx->bindings[i].key = ctx->slots.slot[i].key;
 		INIT_LIST_HEAD(&ctx->bindings[i].objects);
 	}
+	for (unsigned int key = 1; key < ARRAY_SIZE(ctx->wide); key++) {
+		ctx->wide[key].key = key;
+		ctx->wide[key].wide = true;
+	}
 }
 
 static struct ffg_slot *ffg_binding_slot(struct ffg_context *ctx, struct ffg_binding *binding)
@@ -61,16 +65,6 @@ static struct ffg_binding *ffg_binding_pop(struct ffg_context *ctx, u32 *slots)
 
 	*slots &= *slots - 1;
 	return &ctx->bindings[ctx->slots.index[key]];
-}
-
-/**
- * ffg_bind_is_wide() - is it the binding of a domain-wide grant?
- * @ctx: context
- * @binding: binding
- */
-bool ffg_bind_is_wide(struct ffg_context *ctx, const struct ffg_binding *binding)
-{
-	return binding < ctx->bindings || binding >= ctx->bindings + FFG_SLOTS_MAX;
 }
 
 /**
@@ -184,12 +178,10 @@ static int ffg_bind_survey(struct ffg_context *ctx, struct ffg_call_record *reco
 		struct ffg_record_grant *grant = &record->grants[i];
 		struct ffg_binding *binding = grant->object->binding;
 
-		if (binding == &grant->binding)
-			continue;
-		if (binding && ffg_bind_is_wide(ctx, binding))
+		if (binding && binding->wide && grant->object->opened != grant)
 			return -EBUSY;
 		if (ffg_domain_wide(grant)) {
-			if (binding)
+			if (binding && !binding->wide)
 				plan->must |= ffg_binding_bit(binding);
 			continue;
 		}
@@ -314,7 +306,8 @@ static int ffg_bind_try(struct ffg_context *ctx, const struct ffg_line *own,
 	/* It is opened by who is going to call, and closed by the same thread. */
 	if (record->wide && !own)
 		return -EINVAL;
-	ffg_domain_settle(ctx, -1);
+	if (!list_empty(&ctx->open))
+		ffg_domain_settle(ctx, -1);
 	/*
 	 * A first look, to choose well, if there are others; only what is seen behind the
 	 * barrier counts.

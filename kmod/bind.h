@@ -14,15 +14,16 @@ struct ffg_object;
 /**
  * struct ffg_binding - what carries the key of a slot
  * @key: the slot's protection key
+ * @wide: it is that of a domain, not of a slot
  * @rights: rights under which every record uses it, if it binds several objects
  * @count: length of @objects
  * @objects: bound objects; which of their pages is in the objects
  *
- * One for each slot; and one for each domain-wide grant, with the key of the domain, of which
- * only @key is used.  Under the arena mutex.
+ * One for each slot, and one for each domain, of which only @key and @wide are used.  Under the arena mutex.
  */
 struct ffg_binding {
 	u8 key;
+	bool wide;
 	u32 rights;
 	unsigned int count;
 	struct list_head objects;
@@ -32,7 +33,6 @@ struct ffg_call_record;
 
 void ffg_record_stale(struct ffg_call_record *record);
 void ffg_bindings_init(struct ffg_context *ctx);
-bool ffg_bind_is_wide(struct ffg_context *ctx, const struct ffg_binding *binding);
 void ffg_bind_dissolve(struct ffg_context *ctx, struct ffg_binding *binding);
 int ffg_bind_record(struct ffg_context *ctx, u32 index, u64 serial, bool wait, u64 timeout_ns);
 int ffg_bind(struct ffg_context *ctx, struct ffg_bind *arg);

@@ -11,6 +11,7 @@
 #include <linux/ffiguard.h>
 
 #include "arena.h"
+#include "bind.h"
 #include "line.h"
 #include "record.h"
 #include "slot.h"
@@ -51,6 +52,7 @@ enum ffg_resource {
  * @open: call records whose domain-wide grants are open
  * @slots: the donated keys
  * @bindings: what is bound to each slot, by its place in @slots
+ * @wide: the same of domains, by key
  * @waiters: tasks that wait for a slot
  * @wakes: counts wake-ups; a waiter sleeps until it changes
  * @budget: per resource
@@ -89,6 +91,7 @@ struct ffg_context {
 	struct list_head open;
 	struct ffg_slots slots;
 	struct ffg_binding bindings[FFG_SLOTS_MAX];
+	struct ffg_binding wide[16];
 	wait_queue_head_t waiters;
 	unsigned int wakes;
 	struct ffg_budget budget[FFG_RESOURCES];

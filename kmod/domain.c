@@ -20,15 +20,6 @@
 #include "trace.h"
 
 /**
- * ffg_domain_wide() - is it a grant to all threads of the record's domain?
- * @grant: grant
- */
-bool ffg_domain_wide(const struct ffg_record_grant *grant)
-{
-	return grant->rights & FFG_RIGHT_DOMAIN;
-}
-
-/**
  * ffg_domain_opened() - has the thread of a line opened records that are open?
  * @ctx: context
  * @index: index of the line
@@ -61,14 +52,15 @@ void ffg_domain_bind(struct ffg_context *ctx, struct ffg_call_record *record)
 		struct ffg_record_grant *grant = &record->grants[i];
 		struct ffg_object *object = grant->object;
 
-		if (!ffg_domain_wide(grant) || object->binding == &grant->binding)
+		if (!ffg_domain_wide(grant) || object->opened == grant)
 			continue;
-		object->binding = &grant->binding;
+		object->opened = grant;
+		object->binding = &ctx->wide[record->domain];
 		object->bound_first = grant->first;
 		object->bound_pages = grant->pages;
 		ffg_arena_zap(ctx, object, grant->first, grant->pages);
 		ffg_arena_map(ctx, object, grant->first, grant->pages);
-		trace_ffg_bind(object->handle, grant->binding.key, grant->rights);
+		trace_ffg_bind(object->handle, record->domain, grant->rights);
 		ffg_count(ctx, FFG_STAT_BINDS);
 	}
 	if (list_empty(&record->by_open)) {
@@ -94,12 +86,13 @@ void ffg_domain_close(struct ffg_context *ctx, struct ffg_call_record *record)
 		struct ffg_record_grant *grant = &record->grants[i];
 		struct ffg_object *object = grant->object;
 
-		if (!ffg_domain_wide(grant) || object->binding != &grant->binding)
+		if (!ffg_domain_wide(grant) || object->opened != grant)
 			continue;
+		object->opened = NULL;
 		object->binding = NULL;
 		if (!FFG_MUTANT(WIDE_CLOSE))
 			ffg_arena_zap(ctx, object, grant->first, grant->pages);
-		trace_ffg_evict(object->handle, grant->binding.key);
+		trace_ffg_evict(object->handle, record->domain);
 		ffg_count(ctx, FFG_STAT_EVICTIONS);
 	}
 }

@@ -4,12 +4,16 @@
 
 #include <linux/types.h>
 
-struct ffg_call_record;
-struct ffg_context;
-struct ffg_line;
-struct ffg_record_grant;
+#include "record.h"
 
-bool ffg_domain_wide(const struct ffg_record_grant *grant);
+struct ffg_context;
+
+/* Is it a grant to all threads of the record's domain? */
+static inline bool ffg_domain_wide(const struct ffg_record_grant *grant)
+{
+	return grant->rights & FFG_RIGHT_DOMAIN;
+}
+
 bool ffg_domain_opened(struct ffg_context *ctx, int index);
 void ffg_domain_bind(struct ffg_context *ctx, struct ffg_call_record *record);
 void ffg_domain_close(struct ffg_context *ctx, struct ffg_call_record *record);

@@ -103,7 +103,6 @@ static int ffg_grant_commit(struct ffg_context *ctx, struct ffg_call_record *rec
 	for (unsigned int i = 0; i < record->count; i++) {
 		struct ffg_record_grant *grant = &record->grants[i];
 
-		grant->binding.key = domain;
 		record->wide |= ffg_domain_wide(grant);
 		list_add_tail(&grant->by_object, &grant->object->grants);
 		grant->object->grant_count++;
@@ -127,7 +126,8 @@ static void ffg_record_revoke(struct ffg_context *ctx, struct ffg_call_record *r
 		return;
 	record->revoked = true;
 	WRITE_ONCE(record->shared->word, record->closed | FFG_WORD_STALE);
-	ffg_domain_close(ctx, record);
+	if (record->wide)
+		ffg_domain_close(ctx, record);
 	for (unsigned int i = 0; i < record->count; i++) {
 		struct ffg_record_grant *grant = &record->grants[i];
 		struct ffg_object *object = grant->object;
@@ -137,7 +137,7 @@ static void ffg_record_revoke(struct ffg_context *ctx, struct ffg_call_record *r
 		 * with other records that grant the object too: the slot is closed to all,
 		 * and those others bind anew.
 		 */
-		if (record->bound && object->binding && !ffg_bind_is_wide(ctx, object->binding))
+		if (record->bound && object->binding && !object->binding->wide)
 			ffg_bind_dissolve(ctx, object->binding);
 		list_del(&grant->by_object);
 		object->grant_count--;
@@ -207,8 +207,8 @@ int ffg_grant(struct ffg_context *ctx, struct ffg_grant *arg)
 	int err;
 
 	if (arg->flags & ~(FFG_BIND_NOW | FFG_BIND_WAIT) || arg->count > FFG_GRANTS_MAX ||
-	    arg->timeout_ns > NSEC_PER_SEC || arg->reserved || arg->domain > 15 ||
-	    (arg->domain && !(ctx->domains & BIT(arg->domain))))
+	    arg->timeout_ns > NSEC_PER_SEC || arg->reserved ||
+	    (arg->domain && (arg->domain > 15 || !(ctx->domains & BIT(arg->domain)))))
 		return -EINVAL;
 	if (!arg->user)
 		memset(user, 0, sizeof(user));

@@ -9,6 +9,7 @@
 struct ffg_binding;
 struct ffg_context;
 struct ffg_extent;
+struct ffg_record_grant;
 
 /**
  * struct ffg_object - one guarded object
@@ -22,6 +23,7 @@ struct ffg_extent;
  * @binding: slot that some of its pages carry, or NULL: all carry SAFE
  * @bound_first: first page that carries the slot
  * @bound_pages: number of these pages
+ * @opened: domain-wide grant that has bound it, or NULL
  * @by_binding: in binding->objects
  * @grants: grants of call records that cite it
  * @grant_count: length of @grants
@@ -42,6 +44,7 @@ struct ffg_object {
 	struct ffg_binding *binding;
 	unsigned long bound_first;
 	unsigned long bound_pages;
+	const struct ffg_record_grant *opened;
 	struct list_head by_binding;
 	struct list_head grants;
 	unsigned int grant_count;

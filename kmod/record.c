@@ -234,6 +234,7 @@ void ffg_record_publish(struct ffg_context *ctx, struct ffg_call_record *record,
 	record->serial = ++ctx->records.serial;
 	ctx->records.count++;
 	ffg_count_add(ctx, FFG_STAT_RECORDS, 1);
+	record->domain = domain;
 	record->closed = ctx->pkru_all;
 	if (FFG_MUTANT(DOMAIN_WORD))
 		record->closed &= ~ffg_pkru_close(ctx->domains);

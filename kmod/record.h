@@ -6,8 +6,6 @@
 #include <linux/mm_types.h>
 #include <linux/ffiguard.h>
 
-#include "bind.h"
-
 struct ffg_context;
 struct ffg_object;
 
@@ -26,7 +24,6 @@ struct ffg_object;
  * @pages: number of them
  * @rights: FFG_RIGHT_*
  * @by_object: in object->grants
- * @binding: of a domain-wide grant: what its object is bound to
  */
 struct ffg_record_grant {
 	struct ffg_call_record *record;
@@ -38,7 +35,6 @@ struct ffg_record_grant {
 	unsigned long pages;
 	u32 rights;
 	struct list_head by_object;
-	struct ffg_binding binding;
 };
 
 /**
@@ -46,6 +42,7 @@ struct ffg_record_grant {
  * @shared: what user space sees of it
  * @index: index in the record mapping
  * @serial: never reused; 0 while nobody owns the record
+ * @domain: key of its domain, or 0
  * @closed: its word when it grants nothing: all keys closed but that of its domain
  * @capacity: room in @grants
  * @bound: a thread may have opened the slots of these grants
@@ -65,6 +62,7 @@ struct ffg_call_record {
 	u32 index;
 	u64 serial;
 	u32 closed;
+	u8 domain;
 	unsigned int capacity;
 	bool bound;
 	bool revoked;

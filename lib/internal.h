@@ -264,8 +264,9 @@ struct ffg_domain {
 /*
  * Run @function(argument[0..5]) behind the gate with no grants, @key (0: none) being that of the
  * domain whose code it is; *@result, if not NULL, is what it returned in rax.  @what is for
- * reports ("constructors"), and must live until the function returns.  The thread is attached, or the error is FFG_E_UNATTACHED; inside a guarded call it
- * is FFG_E_NESTED.  The codes are set as ffg_fail() does.
+ * reports ("constructors"), and must live until the function returns.
+ * The thread is attached, or the error is FFG_E_UNATTACHED; inside a guarded call it is
+ * FFG_E_NESTED.  The codes are set as ffg_fail() does.
  */
 int ffg_gate_call(struct ffg_domain *domain, unsigned int key, const char *what, void *function,
 		  const uintptr_t argument[6], uintptr_t *result);
