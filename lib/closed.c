@@ -397,8 +397,10 @@ bool ffg_closed_regions(const struct ffg_context *context, ffg_region_visit_fn v
 			.thread = ranges[n].thread,
 		};
 
+		if (!length)
+			continue;
 		ffg_region_name(&region, ranges[n].name);
-		stop = length && visit(&region, data);
+		stop = visit(&region, data);
 	}
 	return stop;
 }

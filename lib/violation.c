@@ -425,7 +425,8 @@ static bool fault(const struct ffg_context *context, int signal, siginfo_t *info
 	} else if (ffg_gate_contains(ip)) {
 		v.forked = context->forked || context->pid != getpid();
 		v.advice = v.forked ? NULL : ffg_gate_explain(ip);
-	} else if (signal == SIGSEGV && in_trusted(context, info, &v.region)) {
+	} else if (signal == SIGSEGV && !ffg_context_owns(context, address) &&
+		   in_trusted(context, info, &v.region)) {
 		v.reason = FFG_REASON_TRUSTED;
 		if (!ffg_thread_self())
 			v.advice = unattached;
