@@ -423,8 +423,8 @@ FFG_API void *ffg_domain_symbol(struct ffg_domain *domain, const char *symbol);
  * gone then, those too that trusted code still has.  What is not: memory in libc's heap, files it
  * opened, its exit handlers, thread-local data of other threads, libraries that it loaded itself.
  * No thread may be in a call of the domain (FFG_E_BUSY if one is seen there).  FFG_E_INVAL: the
- * domain has another policy.  FFG_E_BUSY: the library, or one that it needs, was loaded before the domain was opened
- * or serves another domain too, or foreign code started threads that still run.
+ * domain has another policy.  FFG_E_BUSY: the library, or one that it needs, was loaded before the
+ * domain was opened or serves another domain too, or foreign code started threads that still run.
  */
 FFG_API int ffg_domain_reset(struct ffg_domain *domain);
 /**

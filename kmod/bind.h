@@ -19,7 +19,8 @@ struct ffg_object;
  * @count: length of @objects
  * @objects: bound objects; which of their pages is in the objects
  *
- * One for each slot, and one for each domain, of which only @key and @wide are used.  Under the arena mutex.
+ * One for each slot, and one for each domain, of which only @key and @wide are used.  Under the
+ * arena mutex.
  */
 struct ffg_binding {
 	u8 key;
