@@ -490,7 +490,8 @@ int ffg_line_wake(struct ffg_context *ctx, struct ffg_wake *arg)
 	/* Nobody but the caller itself could have changed that meanwhile. */
 	if (settle && !ffg_arena_enter(ctx)) {
 		ffg_domain_settle(ctx, ffg_line_index(ctx));
-		WRITE_ONCE(line->wake, 0);
+		/* For those who wait for what was closed. */
+		ffg_lines_wake(ctx, line);
 		ffg_arena_leave(ctx);
 	}
 	return 0;

@@ -201,11 +201,16 @@ int ffg_gate_bind_record(uint32_t index, uint64_t serial, uint64_t wait_ns)
 int ffg_gate_bind(const struct ffg_record *record, unsigned int attempt)
 {
 	const struct ffg_thread *thread = ffg_thread_self();
+	int error = FFG_E_BUSY;
 
-	if (attempt > GATE_BIND_ATTEMPTS)
-		return FFG_E_BUSY;
-	return ffg_gate_bind_record(record->index, record->serial,
-				    thread && thread->line->user[2] ? GATE_NESTED_WAIT_NS : 0);
+	if (attempt <= GATE_BIND_ATTEMPTS)
+		error = ffg_gate_bind_record(record->index, record->serial,
+					     thread && thread->line->user[2] ?
+					     GATE_NESTED_WAIT_NS : 0);
+	/* The call is not made: what an attempt has opened for other threads is closed again. */
+	if (error && thread && thread->line->wake)
+		ffg_gate_wake();
+	return error;
 }
 
 void ffg_gate_wake(void)
