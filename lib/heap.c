@@ -215,7 +215,8 @@ static int register_thread(void)
 	struct ffg_je_thread *page = &ffg_je_thread;
 	int error;
 
-	if (page->cookie == (heap->cookie ^ LATE))
+	/* Who prepared the heap is registered: other threads' lists lead through its page by now. */
+	if (page->cookie == heap->cookie || page->cookie == (heap->cookie ^ LATE))
 		return 0;
 	pthread_mutex_lock(&heap->lock);
 	error = close_page(page);

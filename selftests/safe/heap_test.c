@@ -216,6 +216,41 @@ TEST(threads_exchange_blocks)
 	}
 }
 
+static void *few_rounds(void *data)
+{
+	unsigned int seed = (unsigned int)(uintptr_t)data;
+	bool good = true;
+
+	for (int round = 0; round < 50 && good; round++)
+		good = exchange(&seed);
+	return (void *)(uintptr_t)good;
+}
+
+/* In each child the heap is used for the first time, by all threads at once. */
+TEST(first_used_by_many_threads)
+{
+	for (int n = 0; n < 150; n++) {
+		pid_t child = fork();
+		int status;
+
+		ASSERT_LE(0, child);
+		if (!child) {
+			pthread_t thread[THREADS];
+			void *good = NULL;
+
+			for (uintptr_t i = 0; i < THREADS; i++)
+				if (pthread_create(&thread[i], NULL, few_rounds, (void *)(i + 1)))
+					_exit(2);
+			for (int i = 0; i < THREADS; i++)
+				if (pthread_join(thread[i], &good) || !good)
+					_exit(1);
+			_exit(0);
+		}
+		ASSERT_EQ(child, waitpid(child, &status, 0));
+		ASSERT_EQ(0, status);
+	}
+}
+
 static void *one_block(void *data)
 {
 	unsigned char *block = ffg_malloc(100);
