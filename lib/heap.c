@@ -215,7 +215,7 @@ static int register_thread(void)
 	struct ffg_je_thread *page = &ffg_je_thread;
 	int error;
 
-	/* Who prepared the heap is registered: other threads' lists lead through its page by now. */
+	/* Who prepared the heap is registered: lists of other threads lead through its page. */
 	if (page->cookie == heap->cookie || page->cookie == (heap->cookie ^ LATE))
 		return 0;
 	pthread_mutex_lock(&heap->lock);

@@ -223,6 +223,46 @@ TEST_F(raw, one_key_at_a_time)
 	EXPECT_EQ(0, raw_free(raw, self->desc.object));
 }
 
+/* Both kinds in one record: each is open as it was granted, and ends with it. */
+TEST_F(raw, both_kinds_of_grants)
+{
+	struct ffg_grant_desc both[2];
+	struct ffg_grant grant = { .size = sizeof(grant), .count = 2 };
+	struct raw *raw = &self->raw;
+	struct ffg_object_desc own;
+	struct ffg_record_id id;
+	volatile char *at;
+	uint32_t word;
+
+	DONATE();
+	ASSERT_EQ(0, raw_alloc(raw, 100, 0, &own));
+	at = (volatile char *)own.address;
+	both[0] = raw_whole(&own, INOUT);
+	both[1] = raw_whole(&self->desc, WIDE);
+	grant.grants = (uintptr_t)both;
+	grant.domain = self->domain;
+	ASSERT_EQ(0, raw_ioctl(raw->fd, FFG_IOC_GRANT, &grant));
+	id = (struct ffg_record_id){ .record = grant.record, .serial = grant.serial };
+	for (int round = 0; round < 3; round++) {
+		ASSERT_EQ(0, raw_bind(raw, &id, 0, 0));
+		word = raw_word(raw, &id);
+		EXPECT_EQ(0, raw_touch_as(raw_rdpkru() | word, at, true));
+		EXPECT_EQ(0, raw_touch_as(raw_rdpkru() | word, self->at, true));
+		/* A thread of the domain has the one, not the other. */
+		EXPECT_EQ(0, touch_in(self, self->domain));
+		EXPECT_EQ(RAW_PKUERR,
+			  raw_touch_as(raw_rdpkru() | (raw->all & ~RAW_CLOSED(self->domain)), at,
+				       true));
+		ASSERT_EQ(0, wake(raw, 0));
+		EXPECT_EQ(RAW_PKUERR, touch_in(self, self->domain));
+		EXPECT_EQ(FFG_WORD_STALE, raw_word(raw, &id) & FFG_WORD_STALE);
+	}
+	ASSERT_EQ(0, raw_bind(raw, &id, 0, 0));
+	ASSERT_EQ(0, raw_revoke(raw, &id));
+	EXPECT_EQ(RAW_PKUERR, raw_touch_as(raw_rdpkru() | word, at, true));
+	EXPECT_EQ(RAW_PKUERR, touch_in(self, self->domain));
+}
+
 /* ---- other threads ---- */
 
 struct opener {
