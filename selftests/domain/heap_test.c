@@ -33,14 +33,6 @@ typedef char *(*text_fn)(const char *);
 
 static struct death death;
 
-#define LIVED(words) do {							\
-	bool lived_ = death_exit(&death, 0) && death_said(&death, words);	\
-										\
-	if (!lived_)								\
-		death_show(&death);						\
-	EXPECT_TRUE(lived_);							\
-} while (0)
-
 /* Two domains with @keys protection keys for domains: libblocks, and libshapes. */
 struct pair {
 	struct scene owner, other;
@@ -121,7 +113,7 @@ static void body_ways(const void *data)
 TEST(all_ways_to_allocate)
 {
 	death_run(&death, body_ways, NULL);
-	LIVED("all ways\n");
+	DEATH_LIVED(&death, "all ways\n");
 }
 
 static void body_without(const void *data)
@@ -137,7 +129,7 @@ static void body_without(const void *data)
 TEST(without_keys_it_is_libcs)
 {
 	death_run(&death, body_without, NULL);
-	LIVED("libc's heap\n");
+	DEATH_LIVED(&death, "libc's heap\n");
 }
 
 static void body_shared(const void *data)
@@ -157,7 +149,7 @@ static void body_shared(const void *data)
 TEST(more_domains_than_keys)
 {
 	death_run(&death, body_shared, NULL);
-	LIVED("shared 0x41\n");
+	DEATH_LIVED(&death, "shared 0x41\n");
 }
 
 /* ---- attacks ---- */
@@ -204,7 +196,7 @@ TEST(own_block)
 	struct attack data = { BLOCK, true, true };
 
 	death_run(&death, body_attack, &data);
-	LIVED("has 0x41\n");
+	DEATH_LIVED(&death, "has 0x41\n");
 }
 
 #define STOPPED(access)								\
@@ -279,7 +271,7 @@ TEST(thread_of_the_library)
 	bool own = true;
 
 	death_run(&death, body_thread, &own);
-	LIVED("thread read 0x41\n");
+	DEATH_LIVED(&death, "thread read 0x41\n");
 }
 
 TEST(thread_of_another_library)
@@ -326,7 +318,7 @@ static void body_ownership(const void *data)
 TEST(ownership_across_the_border)
 {
 	death_run(&death, body_ownership, NULL);
-	LIVED("each has its own\n");
+	DEATH_LIVED(&death, "each has its own\n");
 }
 
 static void body_line(const void *data)
@@ -346,7 +338,7 @@ static void body_line(const void *data)
 TEST(buffer_for_libc)
 {
 	death_run(&death, body_line, NULL);
-	LIVED("a line\n");
+	DEATH_LIVED(&death, "a line\n");
 }
 
 static void body_free_twice(const void *data)
@@ -418,7 +410,7 @@ static void body_recover(const void *data)
 TEST(bad_free_recovered)
 {
 	death_run(&death, body_recover, NULL);
-	LIVED("recovered\n");
+	DEATH_LIVED(&death, "recovered\n");
 }
 
 static void body_reset(const void *data)
@@ -452,7 +444,7 @@ static void body_reset(const void *data)
 TEST(reset_restores_the_heap)
 {
 	death_run(&death, body_reset, NULL);
-	LIVED("reset\n");
+	DEATH_LIVED(&death, "reset\n");
 }
 
 /* ---- use ---- */
@@ -474,7 +466,7 @@ static void body_churn(const void *data)
 TEST(threads_share_the_heap)
 {
 	death_run(&death, body_churn, NULL);
-	LIVED("churned\n");
+	DEATH_LIVED(&death, "churned\n");
 }
 
 static void body_fork(const void *data)
@@ -503,7 +495,7 @@ static void body_fork(const void *data)
 TEST(fork_by_either)
 {
 	death_run(&death, body_fork, NULL);
-	LIVED("forked\n");
+	DEATH_LIVED(&death, "forked\n");
 }
 
 /* ---- what runs when no call of the domain does ---- */
@@ -540,10 +532,10 @@ TEST(destructor_at_the_end_of_a_thread)
 	int by_free = 0;
 
 	death_run(&death, body_thread_end, &by_free);
-	LIVED("end of the thread: 0x41\njoined\n");
+	DEATH_LIVED(&death, "end of the thread: 0x41\njoined\n");
 	by_free = 1;
 	death_run(&death, body_thread_end, &by_free);
-	LIVED("joined\n");
+	DEATH_LIVED(&death, "joined\n");
 }
 
 static void body_exit(const void *data)
@@ -561,7 +553,7 @@ TEST(destructor_at_exit)
 	int status = 0;
 
 	death_run(&death, body_exit, &status);
-	LIVED("exit handler: 0x41\ndestructor: 0x41\n");
+	DEATH_LIVED(&death, "exit handler: 0x41\ndestructor: 0x41\n");
 }
 
 static struct ffg_call *granted;
@@ -590,7 +582,7 @@ static void body_revoked(const void *data)
 TEST(revoked_in_a_callback)
 {
 	death_run(&death, body_revoked, NULL);
-	LIVED("around 0x41\n");
+	DEATH_LIVED(&death, "around 0x41\n");
 }
 
 static volatile int handled;
@@ -622,7 +614,7 @@ static void body_signal(const void *data)
 TEST(revoked_in_a_signal_handler)
 {
 	death_run(&death, body_signal, NULL);
-	LIVED("handled\n");
+	DEATH_LIVED(&death, "handled\n");
 }
 
 static void body_again(const void *data)
@@ -654,7 +646,7 @@ static void body_again(const void *data)
 TEST(context_again)
 {
 	death_run(&death, body_again, NULL);
-	LIVED("again\n");
+	DEATH_LIVED(&death, "again\n");
 }
 
 TEST(options)

@@ -27,14 +27,6 @@ typedef void (*crash_fn)(unsigned char *, long, int, volatile int *, void *);
 static struct death death;
 static volatile int go;			/* for the thread of libpool */
 
-#define LIVED(words) do {							\
-	bool lived_ = death_exit(&death, 0) && death_said(&death, words);	\
-										\
-	if (!lived_)								\
-		death_show(&death);						\
-	EXPECT_TRUE(lived_);							\
-} while (0)
-
 /* What a thread is told that is in no call of its own. */
 #define STOPPED()								\
 	DEATH_EXPECT(&death, SIGSEGV, "ffiguard: violation: ", "  call:    none, thread ")
@@ -95,7 +87,7 @@ static void body_rounds(const void *data)
 TEST(thread_reaches_what_the_call_was_given)
 {
 	death_run(&death, body_rounds, NULL);
-	LIVED("rounds\n");
+	DEATH_LIVED(&death, "rounds\n");
 }
 
 static void body_ordinary(const void *data)
@@ -211,7 +203,7 @@ static void body_no_key(const void *data)
 TEST(needs_a_key)
 {
 	death_run(&death, body_no_key, NULL);
-	LIVED("the domain has no key (ffg_options.domain_keys)\n");
+	DEATH_LIVED(&death, "the domain has no key (ffg_options.domain_keys)\n");
 }
 
 /* ---- with others ---- */
@@ -266,7 +258,7 @@ static void body_two_threads(const void *data)
 TEST(two_calls_at_once)
 {
 	death_run(&death, body_two_threads, NULL);
-	LIVED("both\n");
+	DEATH_LIVED(&death, "both\n");
 }
 
 static struct ffg_call *revoked;
@@ -351,7 +343,7 @@ TEST(open_while_a_callback_runs)
 	bool jump = false;
 
 	death_run(&death, body_callback, &jump);
-	LIVED("read 0x11\nhas 0x55\n");
+	DEATH_LIVED(&death, "read 0x11\nhas 0x55\n");
 }
 
 TEST(closed_after_a_jump_out_of_a_callback)

@@ -45,6 +45,15 @@ void death_show(const struct death *death);
 	}									\
 } while (0)
 
+/* It must have lived, and said so. */
+#define DEATH_LIVED(death, words) do {						\
+	bool lived_ = death_exit(death, 0) && death_said(death, words);		\
+										\
+	if (!lived_)								\
+		death_show(death);						\
+	EXPECT_TRUE(lived_);							\
+} while (0)
+
 /* ---- for bodies: whatever fails here ends the child with status SCENE_FAILED ---- */
 
 #define SCENE_FAILED	97

@@ -21,15 +21,6 @@ typedef int (*read1_fn)(const unsigned char *, long);
 
 static struct death death;
 
-/* The child of death_run() must have lived, and said so. */
-#define LIVED(words) do {							\
-	bool lived_ = death_exit(&death, 0) && death_said(&death, words);	\
-										\
-	if (!lived_)								\
-		death_show(&death);						\
-	EXPECT_TRUE(lived_);							\
-} while (0)
-
 /* ---- regions by name ---- */
 
 struct wanted {
@@ -124,9 +115,9 @@ static void attack(enum memory target, bool write)
 TEST(memory_of_malloc_is_open)
 {
 	attack(MALLOC, false);
-	LIVED("read 0x41\n");
+	DEATH_LIVED(&death, "read 0x41\n");
 	attack(MALLOC, true);
-	LIVED("has 0x5a\n");
+	DEATH_LIVED(&death, "has 0x5a\n");
 }
 
 TEST(read_of_a_block)
@@ -276,7 +267,7 @@ static void body_not_yet(const void *data)
 TEST(what_was_written_before_is_gone)
 {
 	death_run(&death, body_not_yet, NULL);
-	LIVED("survived\n");
+	DEATH_LIVED(&death, "survived\n");
 }
 
 /* Keys are closed in a thread that is older than the context, until it attaches. */
@@ -314,7 +305,7 @@ static void body_older(const void *data)
 TEST(thread_older_than_the_context)
 {
 	death_run(&death, body_older, &death);
-	LIVED("survived\n");
+	DEATH_LIVED(&death, "survived\n");
 	death_run(&death, body_older, NULL);
 	DEATH_EXPECT(&death, SIGSEGV, "violation: write of closed memory: trusted heap\n",
 		     "  advice:  a thread of trusted code that is older than the context attaches");
@@ -420,7 +411,7 @@ TEST_F_TIMEOUT(regions, regions_tell_the_truth, 120)
 		if (death_exit(&death, 0) && strstr(death.text, "no more\n"))
 			break;
 		if (strstr(death.text, "state 0: ")) {
-			LIVED("got through\n");
+			DEATH_LIVED(&death, "got through\n");
 			open++;
 		} else if (strstr(death.text, "state 1: ")) {
 			DEATH_EXPECT(&death, SIGSEGV, "state 1: ");
@@ -455,7 +446,7 @@ TEST(regions_in_words)
 
 	death_run(&death, body_describe, NULL);
 	for (unsigned int n = 0; n < sizeof(words) / sizeof(words[0]); n++)
-		LIVED(words[n]);
+		DEATH_LIVED(&death, words[n]);
 }
 
 TEST_HARNESS_MAIN

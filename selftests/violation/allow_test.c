@@ -23,14 +23,6 @@ typedef int (*copy_fn)(unsigned char *, const unsigned char *, size_t);
 
 static struct death death;
 
-#define LIVED(words) do {							\
-	bool lived_ = death_exit(&death, 0) && death_said(&death, words);	\
-										\
-	if (!lived_)								\
-		death_show(&death);						\
-	EXPECT_TRUE(lived_);							\
-} while (0)
-
 /* How often the text has the words. */
 static unsigned int times(const char *words)
 {
@@ -81,7 +73,7 @@ static void body_audit(const void *data)
 TEST(audit)
 {
 	death_run(&death, body_audit, NULL);
-	LIVED("all of it happened\n");
+	DEATH_LIVED(&death, "all of it happened\n");
 	/* Once for each place in the code and object: two of the first object, one of the other. */
 	EXPECT_EQ(2, times("violation: write of an object that the call was not granted"));
 	EXPECT_EQ(1, times("violation: read of an object that the call was not granted"));
@@ -108,7 +100,7 @@ static void body_libc(const void *data)
 TEST(audit_below_libc)
 {
 	death_run(&death, body_libc, NULL);
-	LIVED("copied\n");
+	DEATH_LIVED(&death, "copied\n");
 }
 
 static volatile unsigned int handled;
@@ -138,7 +130,7 @@ static void body_storm(const void *data)
 TEST(audit_in_a_storm_of_signals)
 {
 	death_run(&death, body_storm, NULL);
-	LIVED("stormed\n");
+	DEATH_LIVED(&death, "stormed\n");
 }
 
 static void body_guard(const void *data)
@@ -233,7 +225,7 @@ TEST(asked_each_time)
 	int what = 0;
 
 	death_run(&death, body_ask, &what);
-	LIVED("survived, asked 4 times\n");
+	DEATH_LIVED(&death, "survived, asked 4 times\n");
 	EXPECT_EQ(0, times("ffiguard: violation"));
 }
 
@@ -289,7 +281,7 @@ static void body_trap(const void *data)
 TEST(traps_of_the_program)
 {
 	death_run(&death, body_trap, NULL);
-	LIVED("its own\nits own\nend\n");
+	DEATH_LIVED(&death, "its own\nits own\nend\n");
 }
 
 TEST_HARNESS_MAIN
